@@ -79,18 +79,18 @@ class Case:
             raise CaseError(f"{self._path}.{name}: expected true or false, found {value!r}")
         return value
 
-    def list(self, name: str, default: list | None = None) -> list:
+    def items(self, name: str, default: list | None = None) -> list:
         value = default if default is not None and not self.has(name) else self.raw(name)
         if not isinstance(value, list):
             raise CaseError(f"{self._path}.{name}: expected a list, found {value!r}")
         return value
 
     def numbers(self, name: str) -> list[float]:
-        return [float(self._decimal(item, f"{name}[{i}]")) for i, item in enumerate(self.list(name))]
+        return [float(self._decimal(item, f"{name}[{i}]")) for i, item in enumerate(self.items(name))]
 
     def cases(self, name: str, default: list | None = None) -> list["Case"]:
         """A list of objects, each as a case of its own."""
-        return [Case(item, f"{self._path}.{name}[{i}]") for i, item in enumerate(self.list(name, default))]
+        return [Case(item, f"{self._path}.{name}[{i}]") for i, item in enumerate(self.items(name, default))]
 
     def case(self, name: str) -> "Case":
         return Case(self.raw(name), f"{self._path}.{name}")  # type: ignore[arg-type]

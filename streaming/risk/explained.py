@@ -18,7 +18,7 @@ class Explained:
     """A requirement, charge or deduction, never a bare number.
 
     ``value`` is in micros of the reporting currency; a requirement is positive. ``rule`` is the rulebook parameter's or
-    the regulation's paragraph, ``strategy`` the treatment that was chosen, ``inputs`` what entered the formula, by name.
+    the regulation's paragraph, ``strategy`` the treatment chosen, ``inputs`` what entered the formula, by name.
     """
 
     value: int

@@ -38,7 +38,7 @@ def cents(amount: int) -> Decimal:
 
 
 def round_model(values: np.ndarray | float) -> np.ndarray:
-    """Model values (float64, currency units) onto the micro grid, half away from zero: where a model is left for good."""
+    """Model values (float64, currency units) onto the micro grid, half away from zero: where a model is left."""
     scaled = np.asarray(values, dtype=np.float64) * MICRO
     if not np.all(np.abs(scaled) < float(LIMIT)):  # also catches NaN
         raise MoneyOverflowError("model value: expected finite and below 9e12 currency units")
@@ -66,7 +66,7 @@ def fraction(amount, rate_ppm):
 
 @njit(cache=True, inline="always")
 def share_kernel(amount: int, part: int, whole: int) -> int:
-    """``amount x part / whole`` rounded half away from zero, for 0 <= part <= whole <= 3e9: a position's pro-rata cost."""
+    """``amount x part / whole`` rounded half away from zero, 0 <= part <= whole <= 3e9: pro-rata cost."""
     magnitude = amount if amount >= 0 else -amount
     result = (magnitude // whole) * part + ((magnitude % whole) * part + whole // 2) // whole
     return result if amount >= 0 else -result

@@ -12,13 +12,14 @@ The TOML files beside this module hold ``[[parameter]]`` tables::
     source = "4210(c), stored public copy"
 
 House parameters may be overridden for a client or a product by ``[[override]]`` tables (``id``, ``value``, ``client``
-and/or ``product``, ``valid_from``, ``valid_to``, ``reason``). The *rule date* that selects entries is separate from the business date.
+and/or ``product``, ``valid_from``, ``valid_to``, ``reason``). The *rule date* that selects entries is separate from the
+business date.
 """
 
 import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cache, cached_property
@@ -93,8 +94,7 @@ class Rulebook:
     @cached_property
     def version(self) -> str:
         """SHA-256 over every parameter and override, first 16 hex digits."""
-        content = repr([(p.id, p.value, str(p.valid_from), str(p.valid_to), p.evidence) for p in self.parameters])
-        content += repr([(o.id, o.value, o.client, o.product, str(o.valid_from), str(o.valid_to)) for o in self.overrides])
+        content = repr([tuple(map(str, astuple(entry))) for entry in (*self.parameters, *self.overrides)])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def lookup(self, id: str, as_of: date, client: str | None = None, product: str | None = None) -> Parameter:  # noqa: A002

@@ -1,0 +1,60 @@
+"""One consistent picture of the market: a price set, and each instrument's model values under it."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+
+class PriceStatus(IntEnum):
+    """How a price came into the set."""
+
+    GOOD = 0
+    LAST_GOOD = 1
+    """The newest quote was crossed or one-sided; the last good mid stands, within the age limit."""
+    STALE = 2
+    """Older than the age limit: used, charged conservatively, listed."""
+    MISSING = 3
+    """No price at all: ``price`` is 0 and must be charged conservatively, never valued at zero silently."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSet:
+    """One price per instrument, row number = instrument code. Prices in micros of the instrument's currency, per unit."""
+
+    id: str
+    time: int
+    """Microseconds since 1970-01-01 UTC: the snapshot instant."""
+    price: np.ndarray
+    status: np.ndarray
+    age: np.ndarray
+    """Microseconds since the price's event time; -1 when missing."""
+    previous_close: np.ndarray
+    """Micros; 0 where unknown."""
+    fx: dict[str, int]
+    """Reporting-currency micros per currency unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """Model values of every instrument of a price set, rounded once to micros per unit of the underlying.
+
+    ``baseline`` is the model value with today's inputs, so a shock of nothing changes nothing. ``shocked[i, s]`` is
+    the model value of instrument i in scenario s; a position's P&L is (shocked - baseline) x multiplier x quantity.
+    For a stock the baseline is its price.
+    """
+
+    price_set: str
+    scenarios: tuple[str, ...]
+    baseline: np.ndarray
+    shocked: np.ndarray
+    delta: np.ndarray
+    """ppm: change per 1.00 of spot."""
+    gamma: np.ndarray
+    """1e-12 units: change of delta (as a fraction) per 1.00 of spot, times 1e12."""
+    vega: np.ndarray
+    """Micros per 1.00 of volatility."""
+    vol: np.ndarray
+    """Implied volatility per year, ppm; 0 where it has no meaning."""
+    scan: np.ndarray
+    """[instrument, 10]: model values at the ten portfolio-margin points (largest up ... largest down)."""
