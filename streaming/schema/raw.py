@@ -1,9 +1,11 @@
 """The events that come in: one JSON object a message. Unknown fields are ignored, ``null`` means absent.
 
 Amounts, prices and rates are JSON numbers or decimal text with at most six decimals; instants are ISO 8601 with zone
-(``2020-03-16T13:30:00.123456Z``), days ISO dates. Every event carries ``schema`` (the topic's version) and ``event_time``,
-when it happened; event times never order or drop anything.
+(``2020-03-16T13:30:00.123456Z``), days ISO dates. Every event carries ``schema`` (the topic's version) and
+``event_time``, when it happened; event times never order or drop anything.
 """
+
+import pyarrow as pa
 
 from streaming.schema.model import DAY, FLAG, INSTANT, MONEY, RATE, TEXT, WHOLE, Column, Topic
 
@@ -230,7 +232,7 @@ ACTIONS = Topic(
     sharded=False,
     raw=True,
     key="id",
-    text="Corporate actions and expiries. They apply to every account's position as it is when the event's epoch is applied.",
+    text="Corporate actions and expiries. They apply to every account's position in the epoch that holds them.",
     columns=(
         _SCHEMA,
         _ID,
@@ -269,6 +271,24 @@ RATES = Topic(
     ),
 )
 
+CLOSES = Topic(
+    "closes",
+    sharded=False,
+    raw=True,
+    key="business_date",
+    text="The history of official closes before the day, one event a business date, oldest first.",
+    columns=(
+        _SCHEMA,
+        _BUSINESS_DATE,
+        Column("instruments", pa.list_(TEXT)),
+        Column(
+            "prices", pa.list_(MONEY), "currency per unit", "beside ``instruments``; adjusted for splits and dividends"
+        ),
+        Column("source", TEXT),
+        _EVENT_TIME,
+    ),
+)
+
 EPOCHS = Topic(
     "epochs",
     sharded=False,
@@ -278,11 +298,11 @@ EPOCHS = Topic(
 
 CONTROL = Topic("control", sharded=False, raw=True, text="Requests to the clock, such as a cut out of schedule.")
 
-REFERENCE_FEEDS = (INSTRUMENTS, ACCOUNTS, ACTIONS, RATES)
+REFERENCE_FEEDS = (INSTRUMENTS, ACCOUNTS, ACTIONS, RATES, CLOSES)
 MARKET_FEEDS = (PRICES, FX)
 ACCOUNT_FEEDS = (CASH, CUSTODY, FIRM, TRADES)
 """In the fixed order inside an epoch."""
 
 FEEDS = (*REFERENCE_FEEDS, *ACCOUNT_FEEDS, *MARKET_FEEDS)
-"""Every raw topic that the clock bounds, in the fixed order inside an epoch: reference and actions, cash, custody, firm,
-trades, and the price set last."""
+"""Every raw topic that the clock bounds, in the fixed order inside an epoch: reference and actions, cash, custody,
+firm, trades, and the price set last."""
