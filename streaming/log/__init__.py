@@ -1,4 +1,4 @@
-"""The log: append, read a span, transactions. ``files`` (embedded) and ``kafka`` behave alike and share one test suite."""
+"""The log: append, read a span, transactions. `files` (embedded) and `kafka` behave alike, by one test suite."""
 
 from streaming.log.protocol import (
     FencedError,

@@ -2,8 +2,8 @@
 
 Layout: per partition ``<topic>/<partition>.data`` (payloads, end to end) and ``.index`` (16 bytes a message: end
 position, time). A transaction first appends to those files, then adds one line to ``journal``; only what a whole,
-checksummed journal line covers exists. A torn tail, in any file, is behind the last such line: it is cut off by the next
-commit. Writers of all processes serialise on ``lock``; readers need no lock.
+checksummed journal line covers exists. A torn tail, in any file, is behind the last such line: it is cut off by the
+next commit. Writers of all processes serialise on ``lock``; readers need no lock.
 """
 
 import fcntl

@@ -1,0 +1,223 @@
+"""Canonical bytes: one value, one encoding, on every machine; and the digests over them.
+
+States and tables are encoded column by column: names, types, then little-endian values. Equal business content gives
+equal bytes whatever the batches, chunks, dictionaries or padding it was made of. Never pickle: decoding runs no code.
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streaming.schema.model import Table
+
+_NUMPY_KINDS = "biuf"
+
+
+class EncodingError(TypeError):
+    """A value that has no canonical encoding, or bytes that are none."""
+
+
+def encode(value: Any) -> bytes:
+    """Canonical bytes of nested dataclasses, dicts, tuples, arrays, text, whole numbers, bytes, flags and None."""
+    out: list[bytes] = []
+    _encode(value, out)
+    return b"".join(out)
+
+
+def decode(data: bytes, kind: type | None = None) -> Any:
+    """The value; ``kind`` is the dataclass that the outermost record must fill."""
+    value, end = _decode(memoryview(data), 0, kind)
+    if end != len(data):
+        raise EncodingError(f"expected {end} bytes, found {len(data)}")
+    return value
+
+
+def state_digest(state: Any) -> str:
+    """SHA-256 of a state's business content: dataclass fields marked as locators are left out."""
+    out: list[bytes] = []
+    _encode(state, out, locators=False)
+    return hashlib.sha256(b"".join(out)).hexdigest()
+
+
+def table_digest(schema: Table, rows: pa.Table) -> str:
+    """SHA-256 over the business columns of ``rows``, which must be sorted by the table's key."""
+    digest = hashlib.sha256(f"{schema.name}/{schema.version}/{rows.num_rows}".encode())
+    for column in schema.business:
+        digest.update(f"/{column.name}:{column.type}/".encode())
+        for part in _column_bytes(rows.column(column.name)):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def sort_by_key(schema: Table, rows: pa.Table) -> pa.Table:
+    """``rows`` in the table's column order, sorted by key; the key must be unique."""
+    rows = rows.select(schema.arrow.names).cast(schema.arrow)
+    order = pc.sort_indices(rows, sort_keys=[(name, "ascending") for name in schema.key]) if schema.key else None
+    rows = rows.take(order).combine_chunks() if order is not None else rows
+    if schema.key and rows.num_rows > 1:
+        same = None
+        for name in schema.key:
+            column = rows.column(name).combine_chunks()
+            equal = pc.equal(column.slice(1), column.slice(0, len(column) - 1))
+            same = equal if same is None else pc.and_(same, equal)
+        if pc.any(same).as_py():
+            at = pc.index(same, True).as_py() + 1
+            key = {name: rows.column(name)[at].as_py() for name in schema.key}
+            raise ValueError(f"table {schema.name}: expected unique keys, found twice {key}")
+    return rows
+
+
+def _column_bytes(column: pa.ChunkedArray) -> Iterable[bytes]:
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # no chunk at all
+        array = pa.array([], column.type)
+    if array.null_count:
+        yield b"nulls" + np.packbits(pc.is_null(array).to_numpy(zero_copy_only=False)).tobytes()
+    if pa.types.is_string(array.type):
+        array = pc.fill_null(array, "")
+        yield pc.binary_length(array).to_numpy(zero_copy_only=False).astype("<i4").tobytes()
+        offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
+        if len(array) and offsets[-1] > offsets[0]:
+            yield bytes(memoryview(array.buffers()[2])[offsets[0] : offsets[-1]])
+    elif pa.types.is_boolean(array.type):
+        yield np.packbits(pc.fill_null(array, False).to_numpy(zero_copy_only=False)).tobytes()
+    elif pa.types.is_decimal(array.type):
+        values = decimal_to_int64(array)
+        yield values.astype("<i8").tobytes()
+    elif pa.types.is_integer(array.type) or pa.types.is_temporal(array.type):
+        width = pa.int32() if array.type.bit_width == 32 else pa.int64()
+        values = array.cast(width) if pa.types.is_integer(array.type) else array.view(width)
+        yield pc.fill_null(values, 0).to_numpy(zero_copy_only=False).tobytes()
+    else:
+        raise EncodingError(f"no canonical encoding for a column of type {array.type}")
+
+
+def decimal_to_int64(array: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """The unscaled 64-bit integers of a decimal column (micros for scale 6); null counts as 0."""
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if len(array) == 0:
+        return np.empty(0, np.int64)
+    halves = np.frombuffer(array.buffers()[1], np.int64).reshape(-1, 2)[array.offset : array.offset + len(array)]
+    low, high = halves[:, 0], halves[:, 1]
+    if array.null_count:
+        absent = pc.is_null(array).to_numpy(zero_copy_only=False)
+        low, high = np.where(absent, 0, low), np.where(absent, 0, high)
+    if not np.array_equal(high, low >> 63):
+        raise EncodingError("a decimal leaves the 64-bit range")
+    return low.copy() if not array.null_count else low
+
+
+def int64_to_decimal(values: np.ndarray, type_: pa.Decimal128Type, absent: np.ndarray | None = None) -> pa.Array:
+    """A decimal column from unscaled 64-bit integers; null where ``absent``."""
+    values = np.ascontiguousarray(values, dtype=np.int64)
+    halves = np.empty((len(values), 2), np.int64)
+    halves[:, 0], halves[:, 1] = values, values >> 63
+    validity = None
+    if absent is not None and absent.any():
+        validity = pa.py_buffer(np.packbits(~absent, bitorder="little").tobytes())
+    return pa.Array.from_buffers(type_, len(values), [validity, pa.py_buffer(halves.tobytes())])
+
+
+def _encode(value: Any, out: list[bytes], locators: bool = True) -> None:
+    if value is None:
+        out.append(b"N")
+    elif value is True or value is False:
+        out.append(b"T" if value else b"F")
+    elif isinstance(value, int) and not isinstance(value, np.generic):
+        out.append(b"i" + struct.pack("<q", value))
+    elif isinstance(value, str):
+        _sized(b"s", value.encode(), out)
+    elif isinstance(value, bytes):
+        _sized(b"b", value, out)
+    elif isinstance(value, np.ndarray):
+        _encode_array(value, out)
+    elif isinstance(value, (tuple, list)):
+        out.append(b"l" + struct.pack("<q", len(value)))
+        for item in value:
+            _encode(item, out, locators)
+    elif isinstance(value, dict):
+        out.append(b"d" + struct.pack("<q", len(value)))
+        for key in sorted(value):
+            _encode(key, out)
+            _encode(value[key], out, locators)
+    elif is_dataclass(value):
+        kept = [item.name for item in fields(value) if locators or not item.metadata.get("locator")]
+        out.append(b"r" + struct.pack("<q", len(kept)))
+        for name in kept:
+            _encode(name, out)
+            _encode(getattr(value, name), out, locators)
+    else:
+        raise EncodingError(f"no canonical encoding for {type(value).__name__}")
+
+
+def _sized(tag: bytes, content: bytes, out: list[bytes]) -> None:
+    out.append(tag + struct.pack("<q", len(content)))
+    out.append(content)
+
+
+def _encode_array(value: np.ndarray, out: list[bytes]) -> None:
+    if value.dtype == object:
+        texts = [text.encode() for text in value.tolist()]
+        head = {"t": "text", "n": len(texts)}
+        body = np.array([len(text) for text in texts], "<i4").tobytes() + b"".join(texts)
+    elif value.dtype.kind in _NUMPY_KINDS:
+        plain = np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<"), copy=False)
+        head, body = {"t": plain.dtype.str, "n": list(value.shape)}, plain.tobytes()
+    else:
+        raise EncodingError(f"no canonical encoding for an array of {value.dtype}")
+    _sized(b"h", orjson.dumps(head), out)
+    _sized(b"b", body, out)
+
+
+def _decode(data: memoryview, at: int, kind: type | None = None) -> tuple[Any, int]:
+    tag = bytes(data[at : at + 1])
+    if tag in (b"N", b"T", b"F"):
+        return {b"N": None, b"T": True, b"F": False}[tag], at + 1
+    if tag not in (b"i", b"s", b"b", b"h", b"l", b"d", b"r"):
+        raise EncodingError(f"expected a value at byte {at}, found {tag!r}")
+    (number,) = struct.unpack_from("<q", data, at + 1)
+    at += 9
+    if tag == b"i":
+        return number, at
+    if tag in (b"s", b"b"):
+        content = bytes(data[at : at + number])
+        return (content.decode() if tag == b"s" else content), at + number
+    if tag == b"h":
+        return _decode_array(orjson.loads(data[at : at + number]), data, at + number)
+    if tag == b"l":
+        items = []
+        for _ in range(number):
+            item, at = _decode(data, at)
+            items.append(item)
+        return tuple(items), at
+    record: dict[Any, Any] = {}
+    nested = {item.name: item.type for item in fields(kind)} if tag == b"r" and kind else {}
+    for _ in range(number):
+        key, at = _decode(data, at)
+        inner = nested.get(key)
+        record[key], at = _decode(data, at, inner if isinstance(inner, type) and is_dataclass(inner) else None)
+    if tag == b"r" and kind:
+        if set(record) != set(nested):
+            raise EncodingError(f"{kind.__name__}: expected fields {sorted(nested)}, found {sorted(record)}")
+        return kind(**record), at
+    return record, at
+
+
+def _decode_array(head: dict, data: memoryview, at: int) -> tuple[np.ndarray, int]:
+    body, at = _decode(data, at)
+    if head["t"] != "text":
+        return np.frombuffer(body, head["t"]).reshape(head["n"]).copy(), at
+    lengths = np.frombuffer(body, "<i4", head["n"])
+    values, position = np.empty(head["n"], object), 4 * head["n"]
+    for i, length in enumerate(lengths.tolist()):
+        values[i] = body[position : position + length].decode()
+        position += length
+    return values, at
