@@ -1,0 +1,211 @@
+"""Epochs: the coordinate of everything.
+
+An epoch is what lies between two consecutive records of the topic ``epochs``. Each record gives, for every raw
+partition, the next offset; a *marked* epoch also takes a price set and perhaps a cut. Records are numbered densely from
+0, whatever offsets they have in the topic.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import orjson
+
+from streaming.log import Log, LogError
+
+EPOCHS = "epochs"
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One record of the clock."""
+
+    number: int
+    time: int
+    """Microseconds since 1970-01-01 UTC: when the clock closed it."""
+    day: date
+    """Business date."""
+    ends: Mapping[str, tuple[int, ...]]
+    """Raw topic -> next offset of each partition."""
+    price_set: str = ""
+    """Id of the price set taken at the end of this epoch; empty when none is."""
+    cut: str = ""
+    """Id of the cut sealed at the end of this epoch (``2020-03-16/1030``, ``2020-03-16/eod``); empty when none is."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """What is in force from this epoch on: rulebook, scenarios, code, rule_date."""
+
+    @property
+    def marked(self) -> bool:
+        return bool(self.price_set or self.cut)
+
+    def encode(self) -> bytes:
+        record: dict[str, object] = {"epoch": self.number, "time": self.time, "day": self.day, "ends": self.ends}
+        if self.price_set:
+            record["price_set"] = self.price_set
+        if self.cut:
+            record["cut"] = self.cut
+        if self.versions:
+            record["versions"] = dict(sorted(self.versions.items()))
+        return orjson.dumps(record)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "Epoch":
+        record = orjson.loads(payload)
+        return cls(
+            record["epoch"],
+            record["time"],
+            date.fromisoformat(record["day"]),
+            {topic: tuple(ends) for topic, ends in record["ends"].items()},
+            record.get("price_set", ""),
+            record.get("cut", ""),
+            record.get("versions", {}),
+        )
+
+
+class EpochIndex:
+    """The epochs of a log, as far as they have been written; shared by all readers of a process."""
+
+    def __init__(self, log: Log):
+        self._log = log
+        self._epochs: list[Epoch] = []
+        self._offsets: list[int] = []
+        self._next = log.first(EPOCHS, 0)
+        self._latest_versions: list[Mapping[str, str]] = []
+
+    def refresh(self) -> int:
+        """Read what is new; the number of the next epoch that is not there yet."""
+        end = self._log.end(EPOCHS, 0)
+        while self._next < end:
+            stop = min(end, self._next + 10_000)
+            span = self._log.read(EPOCHS, 0, self._next, stop)
+            for offset, payload in zip(span.offsets.tolist(), span.payloads, strict=True):
+                self._add(offset, Epoch.decode(payload))
+            self._next = stop
+        return self.end
+
+    @property
+    def end(self) -> int:
+        return self._epochs[0].number + len(self._epochs) if self._epochs else 0
+
+    def __getitem__(self, number: int) -> Epoch:
+        return self._epochs[self._at(number)]
+
+    def offset(self, number: int) -> int:
+        """The offset of that epoch's record in the topic."""
+        return self._offsets[self._at(number)]
+
+    def next_offset(self, number: int) -> int:
+        """The progress after every epoch below ``number`` is done: one past the record of ``number - 1``."""
+        return self._offsets[self._at(number - 1)] + 1 if number > 0 else self._log.first(EPOCHS, 0)
+
+    def number_at(self, offset: int) -> int:
+        """The epoch that follows a progress offset: the first one whose record stands at or after it."""
+        first = self._epochs[0].number if self._epochs else 0
+        return first + int(np.searchsorted(self._offsets, offset, side="left"))
+
+    def versions(self, number: int) -> Mapping[str, str]:
+        """The versions in force at the end of that epoch."""
+        return self._latest_versions[self._at(number)]
+
+    def ends_before(self, number: int, topic: str, partition: int) -> int:
+        """The next raw offset when epoch ``number`` begins."""
+        return self[number - 1].ends[topic][partition] if number > 0 else self._log.first(topic, partition)
+
+    def cuts(self) -> dict[str, int]:
+        """Cut id -> number of its epoch, in the order of the log."""
+        return {epoch.cut: epoch.number for epoch in self._epochs if epoch.cut}
+
+    def find_cut(self, cut: str) -> Epoch:
+        number = self.cuts().get(cut)
+        if number is None:
+            raise LogError(f"the log has no cut {cut}; found {', '.join(self.cuts()) or 'none'}")
+        return self[number]
+
+    def last_at(self, time: int) -> Epoch | None:
+        """The last epoch closed at or before ``time`` (microseconds); None before the first."""
+        at = int(np.searchsorted([epoch.time for epoch in self._epochs], time, side="right"))
+        return self._epochs[at - 1] if at else None
+
+    def _at(self, number: int) -> int:
+        at = number - (self._epochs[0].number if self._epochs else 0)
+        if not 0 <= at < len(self._epochs):
+            raise LogError(f"epoch {number}: expected below {self.end}")
+        return at
+
+    def _add(self, offset: int, epoch: Epoch) -> None:
+        if self._epochs and epoch.number != self.end:
+            raise LogError(f"{EPOCHS}: expected epoch {self.end} at offset {offset}, found {epoch.number}")
+        former = self._latest_versions[-1] if self._latest_versions else {}
+        self._epochs.append(epoch)
+        self._offsets.append(offset)
+        self._latest_versions.append({**former, **epoch.versions} if epoch.versions else former)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An instant at which the clock takes a price set, and perhaps a cut."""
+
+    time: int
+    price_set: str
+    cut: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRules:
+    """How the clock ticks."""
+
+    interval_ms: int = 200
+    events_max: int = 50_000
+    """Most events of one partition in one epoch; the rest comes in the next."""
+
+
+def close_epochs(
+    former: Epoch | None,
+    until: int,
+    arrivals: Mapping[str, Sequence[np.ndarray]],
+    marks: Iterable[Mark],
+    rules: ClockRules,
+    day: date,
+    versions: Mapping[str, str],
+) -> list[Epoch]:
+    """The epochs after ``former`` up to ``until`` (microseconds, inclusive), from the arrival times not yet covered.
+
+    ``arrivals[topic][partition]`` are the arrival times, ascending, of the messages after ``former``'s ends. An epoch is
+    closed at each interval in which something arrived and at each mark; the first new one announces ``versions``. Pure:
+    the same arrivals give the same epochs however they are handed over.
+    """
+    step = rules.interval_ms * 1000
+    wanted = sorted(
+        (mark for mark in marks if (former is None or mark.time > former.time) and mark.time <= until),
+        key=lambda m: m.time,
+    )
+    all_times = [times[times <= until] for partitions in arrivals.values() for times in partitions]
+    ticks = np.unique(np.concatenate([-(-times // step) * step for times in all_times] + [np.empty(0, np.int64)]))
+    ticks = np.unique(np.concatenate([ticks[ticks <= until], np.array([mark.time for mark in wanted], np.int64)]))
+    at_mark = {mark.time: mark for mark in wanted}
+    ends = {
+        topic: [np.searchsorted(times, ticks, side="right") for times in parts] for topic, parts in arrivals.items()
+    }
+    base = {
+        topic: former.ends.get(topic, (0,) * len(parts)) if former else (0,) * len(parts)
+        for topic, parts in arrivals.items()
+    }
+    epochs: list[Epoch] = []
+    number = former.number + 1 if former else 0
+    reached = {topic: list(offsets) for topic, offsets in base.items()}
+    for i, tick in enumerate(ticks.tolist()):
+        mark = at_mark.get(tick)
+        goal = {topic: [b + int(e[i]) for b, e in zip(base[topic], ends[topic], strict=True)] for topic in arrivals}
+        while True:
+            step_to = {
+                t: [min(g, r + rules.events_max) for g, r in zip(goal[t], reached[t], strict=True)] for t in goal
+            }
+            last = step_to == goal
+            fresh = {} if epochs else dict(versions)
+            price_set, cut = (mark.price_set, mark.cut) if mark and last else ("", "")
+            epochs.append(Epoch(number, tick, day, {t: tuple(e) for t, e in step_to.items()}, price_set, cut, fresh))
+            number, reached = number + 1, step_to
+            if last:
+                break
+    return epochs

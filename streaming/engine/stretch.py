@@ -1,0 +1,253 @@
+"""Stretches: consecutive epochs handed to an application at once, with everything that lies in them.
+
+Alignment of any number of inputs is a comparison of epoch numbers: raw topics by the offsets of the epoch records,
+topics of applications by the ``last`` of their frames. A stretch never reaches past a marked epoch or into another
+business date.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streaming.engine.epochs import Epoch, EpochIndex
+from streaming.engine.frames import Frame, decode_frames, last_epoch
+from streaming.log import Log, UnknownTopicError
+
+
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """The messages of one raw partition that lie in a stretch, in offset order."""
+
+    topic: str
+    partition: int
+    offsets: np.ndarray
+    epochs: np.ndarray
+    """int64: the epoch each message lies in."""
+    times: np.ndarray
+    """int64 microseconds: when each message arrived."""
+    payloads: list[bytes]
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    def between(self, first: int, last: int) -> "RawBatch":
+        """The messages in epochs [first, last]."""
+        low, high = np.searchsorted(self.epochs, [first, last + 1]).tolist()
+        return RawBatch(
+            self.topic,
+            self.partition,
+            self.offsets[low:high],
+            self.epochs[low:high],
+            self.times[low:high],
+            self.payloads[low:high],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Epochs [first, last.number], all inputs of one shard."""
+
+    first: int
+    last: Epoch
+    versions: Mapping[str, str]
+    """In force at the end."""
+    raw: Mapping[str, list[RawBatch]]
+    """Raw topic -> its batches, by partition."""
+    frames: Mapping[str, list[Frame]]
+    """Input application -> its frames, in order of partition and epoch."""
+    rows: dict[str, Mapping[str, pa.Table]] = field(default_factory=dict)
+    """Rows of applications of the same job, filled in as they run."""
+
+    def tables(self, app: str, name: str) -> list[pa.Table]:
+        """The non-empty tables called ``name`` that ``app`` wrote in this stretch, in order."""
+        if app in self.rows:
+            found = [self.rows[app][name]] if name in self.rows[app] else []
+        else:
+            found = [frame.tables[name] for frame in self.frames.get(app, ()) if name in frame.tables]
+        return [table for table in found if table.num_rows]
+
+
+@dataclass(slots=True)
+class Position:
+    """Where a shard of a job stands in its inputs. Plain numbers: it lives in checkpoints."""
+
+    epoch: int = 0
+    """The next epoch."""
+    offsets: dict[str, int] = field(default_factory=dict)
+    """``topic/partition`` of an input application -> offset of the first frame not wholly taken."""
+
+    def encode(self) -> bytes:
+        return orjson.dumps({"epoch": self.epoch, "offsets": self.offsets}, option=orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Position":
+        return cls(**orjson.loads(data))
+
+
+class StretchReader:
+    """Reads the stretches of one shard of a job, from a position on."""
+
+    def __init__(self, log: Log, index: EpochIndex, job: "JobInputs", shard: int, position: Position | None = None):
+        self._log, self._index = log, index
+        self.position = position or Position()
+        topics = log.topics()
+        raw, apps = job.raw_inputs, job.app_inputs
+        missing = [name for name in (*raw, *apps) if name not in topics]
+        if missing:
+            raise UnknownTopicError(f"job {job.name}: expected topics {missing}, found {sorted(topics)}")
+
+        def partitions(name: str) -> list[int]:
+            if not job.sharded:
+                return list(range(topics[name]))
+            return [shard] if topics[name] > 1 else [0]
+
+        self._raw = [(topic, partition) for topic in raw for partition in partitions(topic)]
+        self._feeds = [_FrameFeed(log, app, p, self.position) for app in apps for p in partitions(app)]
+
+    def read(self, through: int | None = None, epochs_max: int = 20_000, events_max: int = 100_000) -> list[Stretch]:
+        """The next stretches, as far as all inputs reach, none past epoch ``through``; empty when nothing is ready.
+
+        ``epochs_max`` and ``events_max`` bound one call; where they cut changes nothing in any result.
+        """
+        first = self.position.epoch
+        limit = self._index.refresh()
+        if through is not None:
+            limit = min(limit, through + 1)
+        if first >= limit:
+            return []
+        for feed in self._feeds:
+            feed.poll(limit - 1)
+            limit = min(limit, feed.covered + 1)
+        stop = self._bounded(first, min(limit, first + epochs_max), events_max)
+        if first >= stop:
+            return []
+        raw = [self._read_raw(topic, partition, first, stop) for topic, partition in self._raw]
+        stretches, begin = [], first
+        for number in range(first, stop):
+            last = number == stop - 1
+            if last or self._index[number].marked or self._index[number + 1].day != self._index[number].day:
+                stretches.append(self._stretch(begin, number, raw))
+                begin = number + 1
+        self.position = Position(stop, {feed.name: feed.offset for feed in self._feeds})
+        return stretches
+
+    def _bounded(self, first: int, stop: int, events_max: int) -> int:
+        """The greatest stop with at most ``events_max`` events from ``first``; always at least one epoch."""
+        start = sum(self._index.ends_before(first, topic, partition) for topic, partition in self._raw)
+
+        def events(number: int) -> int:
+            ends = self._index[number].ends
+            return sum(ends[topic][partition] for topic, partition in self._raw) - start
+
+        low, high = first + 1, stop
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if events(middle - 1) <= events_max else (low, middle - 1)
+        return min(low, stop)
+
+    def _read_raw(self, topic: str, partition: int, first: int, stop: int) -> RawBatch:
+        ends = [self._index[number].ends[topic][partition] for number in range(first, stop)]
+        span = self._log.read(topic, partition, self._index.ends_before(first, topic, partition), ends[-1])
+        epochs = first + np.searchsorted(np.array(ends, np.int64), span.offsets, side="right")
+        return RawBatch(topic, partition, span.offsets, epochs.astype(np.int64), span.times, span.payloads)
+
+    def _stretch(self, first: int, last: int, raw: list[RawBatch]) -> Stretch:
+        batches: dict[str, list[RawBatch]] = {}
+        for batch in raw:
+            batches.setdefault(batch.topic, []).append(batch.between(first, last))
+        frames: dict[str, list[Frame]] = {}
+        for feed in self._feeds:
+            frames.setdefault(feed.topic, []).extend(feed.take(first, last))
+        return Stretch(first, self._index[last], self._index.versions(last), batches, frames)
+
+
+class JobInputs(Protocol):
+    """What a reader needs to know of a job."""
+
+    name: str
+
+    @property
+    def sharded(self) -> bool: ...
+    @property
+    def raw_inputs(self) -> tuple[str, ...]: ...
+    @property
+    def app_inputs(self) -> tuple[str, ...]: ...
+
+
+class _FrameFeed:
+    """The frames of one partition of an application's topic, taken epoch by epoch."""
+
+    messages_max = 64
+
+    def __init__(self, log: Log, topic: str, partition: int, position: Position):
+        self._log, self.topic, self._partition = log, topic, partition
+        self.name = f"{topic}/{partition}"
+        self._next = position.offsets.get(self.name, log.first(topic, partition))
+        self._pending: deque[tuple[Frame, int]] = deque()
+        """Frames not wholly taken, each with the offset of its first message."""
+        self.covered = position.epoch - 1
+
+    @property
+    def offset(self) -> int:
+        """Where to read on after a restart."""
+        return self._pending[0][1] if self._pending else self._next
+
+    def poll(self, wanted: int) -> None:
+        """Read on until epoch ``wanted`` is covered, or what is there is read, or a bounded part of it is."""
+        while self.covered < wanted:
+            end = self._log.end(self.topic, self._partition)
+            if self._next >= end:
+                return
+            before = len(self._pending)
+            self._read(min(end, self._next + self.messages_max))
+            if len(self._pending) > before:
+                return
+
+    def _read(self, stop: int) -> None:
+        span = self._log.read(self.topic, self._partition, self._next, stop)
+        whole = len(span.payloads)
+        while whole and not last_epoch(span.payloads[whole - 1])[1]:
+            whole -= 1  # the rest of that frame is behind the bound: it comes next time
+        if not whole and span.payloads:
+            return self._read(stop + 1)
+        start = 0
+        for i, payload in enumerate(span.payloads[:whole]):
+            if last_epoch(payload)[1]:
+                (frame,) = decode_frames(span.payloads[start : i + 1])
+                if frame.last > self.covered:
+                    self._pending.append((frame, int(span.offsets[start])))
+                    self.covered = frame.last
+                start = i + 1
+        self._next = int(span.offsets[whole - 1]) + 1 if whole else stop
+        return None
+
+    def take(self, first: int, last: int) -> list[Frame]:
+        """What lies in epochs [first, last]."""
+        taken = []
+        while self._pending and self._pending[0][0].first <= last:
+            frame, offset = self._pending[0]
+            taken.append(_between(frame, first, last))
+            if frame.last > last:
+                break
+            self._pending.popleft()
+        return taken
+
+
+def _between(frame: Frame, first: int, last: int) -> Frame:
+    """The part of a frame in epochs [first, last]; rows without an epoch belong to the frame's last."""
+    if first <= frame.first and frame.last <= last:
+        return frame
+    tables = {}
+    for name, table in frame.tables.items():
+        if "epoch" in table.column_names:
+            epochs = table.column("epoch")
+            tables[name] = table.filter(pc.and_(pc.greater_equal(epochs, first), pc.less_equal(epochs, last)))
+        elif frame.last <= last:
+            tables[name] = table
+    return Frame(max(frame.first, first), min(frame.last, last), tables, frame.blobs if frame.last <= last else {})
