@@ -11,7 +11,7 @@ from streaming.engine.stretch import Stretch
 from streaming.schema.raw import FEEDS
 
 State = Any
-"""A dataclass of arrays, texts and whole numbers with a canonical encoding; fields marked ``locator`` are not digested."""
+"""A dataclass of arrays, tables, texts and whole numbers; fields marked ``locator`` stay out of its digest."""
 
 
 class App(Protocol):

@@ -6,7 +6,7 @@ equal bytes whatever the batches, chunks, dictionaries or padding it was made of
 
 import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streaming.schema import model
 from streaming.schema.model import Table
 
 _NUMPY_KINDS = "biuf"
@@ -51,8 +52,8 @@ def table_digest(schema: Table, rows: pa.Table) -> str:
     digest = hashlib.sha256(f"{schema.name}/{schema.version}/{rows.num_rows}".encode())
     for column in schema.business:
         digest.update(f"/{column.name}:{column.type}/".encode())
-        for part in _column_bytes(rows.column(column.name)):
-            digest.update(part)
+        for tag, part in _column_parts(rows.column(column.name)):
+            digest.update(tag.encode() + part)
     return digest.hexdigest()
 
 
@@ -74,29 +75,56 @@ def sort_by_key(schema: Table, rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _column_bytes(column: pa.ChunkedArray) -> Iterable[bytes]:
+def _column_parts(column: pa.ChunkedArray) -> Iterable[tuple[str, bytes]]:
+    """A column as named byte strings: nulls (if any), then lengths and text, or bits, or values."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # no chunk at all
         array = pa.array([], column.type)
     if array.null_count:
-        yield b"nulls" + np.packbits(pc.is_null(array).to_numpy(zero_copy_only=False)).tobytes()
+        yield "nulls", np.packbits(pc.is_null(array).to_numpy(zero_copy_only=False)).tobytes()
     if pa.types.is_string(array.type):
         array = pc.fill_null(array, "")
-        yield pc.binary_length(array).to_numpy(zero_copy_only=False).astype("<i4").tobytes()
-        offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
-        if len(array) and offsets[-1] > offsets[0]:
-            yield bytes(memoryview(array.buffers()[2])[offsets[0] : offsets[-1]])
+        yield "lengths", pc.binary_length(array).to_numpy(zero_copy_only=False).astype("<i4").tobytes()
+        text = b""
+        if len(array):
+            offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
+            if offsets[-1] > offsets[0]:
+                text = bytes(memoryview(array.buffers()[2])[offsets[0] : offsets[-1]])
+        yield "text", text
     elif pa.types.is_boolean(array.type):
-        yield np.packbits(pc.fill_null(array, False).to_numpy(zero_copy_only=False)).tobytes()
+        yield "bits", np.packbits(pc.fill_null(array, False).to_numpy(zero_copy_only=False)).tobytes()
     elif pa.types.is_decimal(array.type):
-        values = decimal_to_int64(array)
-        yield values.astype("<i8").tobytes()
+        yield "values", decimal_to_int64(array).astype("<i8").tobytes()
     elif pa.types.is_integer(array.type) or pa.types.is_temporal(array.type):
-        width = pa.int32() if array.type.bit_width == 32 else pa.int64()
-        values = array.cast(width) if pa.types.is_integer(array.type) else array.view(width)
-        yield pc.fill_null(values, 0).to_numpy(zero_copy_only=False).tobytes()
+        yield "values", pc.fill_null(_as_integers(array), 0).to_numpy(zero_copy_only=False).tobytes()
     else:
         raise EncodingError(f"no canonical encoding for a column of type {array.type}")
+
+
+def _as_integers(array: pa.Array) -> pa.Array:
+    if pa.types.is_integer(array.type):
+        return array
+    return array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
+
+
+def _column_from_parts(type_: pa.DataType, parts: Mapping[str, bytes], rows: int) -> pa.Array:
+    absent = None
+    if "nulls" in parts:
+        absent = np.unpackbits(np.frombuffer(parts["nulls"], np.uint8), count=rows).astype(bool)
+    if pa.types.is_string(type_):
+        ends = np.cumsum(np.frombuffer(parts["lengths"], "<i4"), dtype=np.int32)
+        offsets = np.concatenate([np.zeros(1, np.int32), ends])
+        validity = pa.py_buffer(np.packbits(~absent, bitorder="little").tobytes()) if absent is not None else None
+        return pa.Array.from_buffers(
+            type_, rows, [validity, pa.py_buffer(offsets.tobytes()), pa.py_buffer(parts["text"])]
+        )
+    if pa.types.is_boolean(type_):
+        return pa.array(np.unpackbits(np.frombuffer(parts["bits"], np.uint8), count=rows).astype(bool), mask=absent)
+    if pa.types.is_decimal(type_):
+        return int64_to_decimal(np.frombuffer(parts["values"], "<i8"), type_, absent)
+    width = type_ if pa.types.is_integer(type_) else (pa.int32() if type_.bit_width == 32 else pa.int64())
+    values = np.frombuffer(parts["values"], width.to_pandas_dtype())
+    return pa.array(values, width, mask=absent).view(type_)
 
 
 def decimal_to_int64(array: pa.Array | pa.ChunkedArray) -> np.ndarray:
@@ -139,6 +167,8 @@ def _encode(value: Any, out: list[bytes], locators: bool = True) -> None:
         _sized(b"b", value, out)
     elif isinstance(value, np.ndarray):
         _encode_array(value, out)
+    elif isinstance(value, pa.Table):
+        _encode_table(value, out)
     elif isinstance(value, (tuple, list)):
         out.append(b"l" + struct.pack("<q", len(value)))
         for item in value:
@@ -177,6 +207,13 @@ def _encode_array(value: np.ndarray, out: list[bytes]) -> None:
     _sized(b"b", body, out)
 
 
+def _encode_table(value: pa.Table, out: list[bytes]) -> None:
+    columns = [[field.name, str(field.type), field.nullable] for field in value.schema]
+    parts = [dict(_column_parts(column)) for column in value.columns]
+    _sized(b"h", orjson.dumps({"t": "table", "n": value.num_rows, "columns": columns}), out)
+    _encode(parts, out)
+
+
 def _decode(data: memoryview, at: int, kind: type | None = None) -> tuple[Any, int]:
     tag = bytes(data[at : at + 1])
     if tag in (b"N", b"T", b"F"):
@@ -211,7 +248,9 @@ def _decode(data: memoryview, at: int, kind: type | None = None) -> tuple[Any, i
     return record, at
 
 
-def _decode_array(head: dict, data: memoryview, at: int) -> tuple[np.ndarray, int]:
+def _decode_array(head: dict, data: memoryview, at: int) -> tuple[np.ndarray | pa.Table, int]:
+    if head["t"] == "table":
+        return _decode_table(head, data, at)
     body, at = _decode(data, at)
     if head["t"] != "text":
         return np.frombuffer(body, head["t"]).reshape(head["n"]).copy(), at
@@ -221,3 +260,18 @@ def _decode_array(head: dict, data: memoryview, at: int) -> tuple[np.ndarray, in
         values[i] = body[position : position + length].decode()
         position += length
     return values, at
+
+
+def _decode_table(head: dict, data: memoryview, at: int) -> tuple[pa.Table, int]:
+    parts, at = _decode(data, at)
+    schema = pa.schema([pa.field(name, _type(text), nullable) for name, text, nullable in head["columns"]])
+    columns = [_column_from_parts(field.type, part, head["n"]) for field, part in zip(schema, parts, strict=True)]
+    return pa.Table.from_arrays(columns, schema=schema), at
+
+
+def _type(text: str) -> pa.DataType:
+    """The column type that prints as ``text``."""
+    return _TYPES[text] if text in _TYPES else pa.type_for_alias(text)
+
+
+_TYPES = {str(type_): type_ for type_ in (model.MONEY, model.FINE, model.INSTANT, model.DAY, pa.timestamp("us"))}

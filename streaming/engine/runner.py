@@ -37,8 +37,8 @@ class ShardRunner:
         self.job, self.shard, self.shards = job, shard, shards
         self.at = start or ShardState({app.name: app.empty(shard, shards) for app in job.apps})
 
-    def apply(self, stretch: Stretch, position: Position) -> list[Record]:
-        """Every record that this stretch makes; ``position`` is where the shard's reader stands after it."""
+    def apply(self, stretch: Stretch) -> list[Record]:
+        """Every record that this stretch makes."""
         if stretch.first != self.at.position.epoch:
             raise ApplicationError(
                 f"{self.job.name}/{self.shard}: expected epoch {self.at.position.epoch}, found {stretch.first}"
@@ -56,12 +56,12 @@ class ShardRunner:
                 records += self._records(app.name, Frame(stretch.first, last.number, rows), last.time)
         if last.cut:
             for app in self.job.apps:
-                records += self._seal(app, states[app.name], stretch, position)
-        self.at = ShardState(states, position)
+                records += self._seal(app, states[app.name], stretch)
+        self.at = ShardState(states, stretch.after)
         return records
 
-    def _seal(self, app: App, state: State, stretch: Stretch, position: Position) -> list[Record]:
-        blobs = {"state": encode(state), "position": position.encode()}
+    def _seal(self, app: App, state: State, stretch: Stretch) -> list[Record]:
+        blobs = {"state": encode(state), "position": stretch.after.encode()}
         tables = app.seal(state, stretch.last)
         frame = Frame(stretch.last.number, stretch.last.number, tables, blobs)
         return self._records(sealed_topic(app.name), frame, stretch.last.time)
@@ -95,7 +95,8 @@ class ShardHost:
             start = newest_sealed_state(log, job, shard)
         if start is not None and start.position.epoch > self._committed > 0:
             raise LostProgressError(
-                f"{job.name}/{shard}: expected progress of at least epoch {start.position.epoch}, found {self._committed}"
+                f"{job.name}/{shard}: expected progress of epoch {start.position.epoch} or later, "
+                f"found {self._committed}"
             )
         self._runner = ShardRunner(job, shard, shards, start)
         self._reader = StretchReader(log, index, job, shard, self._runner.at.position)
@@ -120,8 +121,7 @@ class ShardHost:
             return 0
         records: list[Record] = []
         for stretch in stretches:
-            after = Position(stretch.last.number + 1, dict(self._reader.position.offsets))
-            records += self._runner.apply(stretch, after)
+            records += self._runner.apply(stretch)
         if not again:
             progress = {(EPOCHS, 0): self._index.next_offset(self.epoch)}
             self._writer.commit(records, progress)

@@ -61,6 +61,8 @@ class Stretch:
     """Raw topic -> its batches, by partition."""
     frames: Mapping[str, list[Frame]]
     """Input application -> its frames, in order of partition and epoch."""
+    after: "Position"
+    """Where the reader stands behind it."""
     rows: dict[str, Mapping[str, pa.Table]] = field(default_factory=dict)
     """Rows of applications of the same job, filled in as they run."""
 
@@ -134,7 +136,7 @@ class StretchReader:
             if last or self._index[number].marked or self._index[number + 1].day != self._index[number].day:
                 stretches.append(self._stretch(begin, number, raw))
                 begin = number + 1
-        self.position = Position(stop, {feed.name: feed.offset for feed in self._feeds})
+        self.position = stretches[-1].after
         return stretches
 
     def _bounded(self, first: int, stop: int, events_max: int) -> int:
@@ -164,7 +166,8 @@ class StretchReader:
         frames: dict[str, list[Frame]] = {}
         for feed in self._feeds:
             frames.setdefault(feed.topic, []).extend(feed.take(first, last))
-        return Stretch(first, self._index[last], self._index.versions(last), batches, frames)
+        after = Position(last + 1, {feed.name: feed.offset for feed in self._feeds})
+        return Stretch(first, self._index[last], self._index.versions(last), batches, frames, after)
 
 
 class JobInputs(Protocol):
