@@ -1,0 +1,1 @@
+"""Stress scenarios: the library as data, and what each scenario means for each instrument."""
