@@ -1,0 +1,280 @@
+"""Which positions may offset each other under portfolio margin: class, product and portfolio groups.
+
+The clearing house publishes three lists: class groups (which underlyings form one class, and its product group),
+product groups (the share of gains that offsets, and the scan moves by kind of account) and portfolio groups (the
+product groups that offset again, by a smaller share). :func:`parse_groups` reads them, :func:`assign_groups` puts
+every instrument in its groups; without lists the defaults of the rulebook apply.
+"""
+
+import csv
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from enum import IntEnum
+from importlib import resources
+from io import StringIO
+
+import numpy as np
+
+from streaming.risk.money import MICRO
+from streaming.risk.reference import Instruments, Kind, UnderlyingClass
+from streaming.risk.rulebook import Rules
+
+_BROAD = (UnderlyingClass.BROAD_INDEX, UnderlyingClass.BROAD_INDEX_HIGH_CAP, UnderlyingClass.LEVERAGED_BROAD)
+_HIGH_CAP_PRODUCT, _BROAD_PORTFOLIO = "BROAD INDEX, HIGH CAPITALISATION", "BROAD INDICES"
+_PERCENT = 10_000
+"""ppm in one percent: the lists state percentages."""
+
+
+class GroupError(ValueError):
+    """A list of the clearing house that cannot be used: list, line, what was expected, what was found."""
+
+
+class Moves(IntEnum):
+    """Whose scan moves: the columns of the product group list."""
+
+    CUSTOMER = 0
+    """Customer portfolio margin, FINRA 4210(g)."""
+    BROKER_DEALER = 1
+    """Theoretical haircut, 15c3-1a(b)(1), of a broker-dealer that is not a market maker."""
+    MARKET_MAKER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ProductGroup:
+    """One row of the product group list. Shares and moves in ppm; ``moves[kind] = (up, down)``, both positive."""
+
+    name: str
+    share: int
+    moves: Mapping[Moves, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLists:
+    """The three published lists, checked against each other."""
+
+    class_of: Mapping[str, str]
+    """Underlying symbol to class group."""
+    product_of: Mapping[str, str]
+    """Class group to product group; a class that stands alone is absent."""
+    products: Mapping[str, ProductGroup]
+    portfolio_of: Mapping[str, str]
+    """Product group to portfolio group, where there is one."""
+    portfolio_share: Mapping[str, int]
+    version: str
+    """SHA-256 over the three texts, first 16 hex digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarginGroups:
+    """Every instrument's groups, as codes into three levels; a group that stands alone is a level of its own.
+
+    ``class_group[instrument]``, ``product_group[class]`` and ``portfolio_group[product]`` lead upwards. Requirements
+    arise at the top; ``level`` says what the top group is: a class or product that stands alone, or a portfolio group.
+    """
+
+    class_group: np.ndarray
+    class_name: np.ndarray
+    product_group: np.ndarray
+    product_name: np.ndarray
+    product_share: np.ndarray
+    """int64 ppm of gains that offset losses between the classes of a product group, at the same point."""
+    portfolio_group: np.ndarray
+    portfolio_name: np.ndarray
+    portfolio_share: np.ndarray
+    level: np.ndarray
+    """Text by portfolio-group code: ``class``, ``product`` or ``portfolio``."""
+    version: str
+    moves: Mapping[str, ProductGroup] = field(default_factory=dict)
+    """The listed product groups by name: their published scan moves stand before the rulebook's by class."""
+
+
+def parse_groups(class_groups: str, product_groups: str, portfolio_groups: str) -> GroupLists:
+    """The clearing house's three lists (CSV text with a heading row; unknown columns are ignored).
+
+    Columns: ``class_group, symbol, product_group`` (empty product group = stands alone);
+    ``product_group, offset_percent`` and ``{customer,broker_dealer,market_maker}_{up,down}_percent``;
+    ``portfolio_group, offset_percent, product_group``. Percentages are positive, at most 100.
+
+    Raises:
+        GroupError: A column is missing, a value is out of range, or two lines disagree.
+    """
+    products: dict[str, ProductGroup] = {}
+    for where, row in _rows(product_groups, "product groups", ("product_group", "offset_percent", *_MOVE_COLUMNS)):
+        moves = {kind: (_percent(row, up, where), _percent(row, down, where)) for kind, (up, down) in _MOVES.items()}
+        if any(move == 0 for pair in moves.values() for move in pair):
+            raise GroupError(f"{where}: expected moves above 0 percent, found 0")
+        group = ProductGroup(row["product_group"], _percent(row, "offset_percent", where), moves)
+        _put_once(products, group.name, group, where, "product group")
+    class_of, product_of = _classes(class_groups, products)
+    portfolio_of: dict[str, str] = {}
+    shares: dict[str, int] = {}
+    for where, row in _rows(
+        portfolio_groups, "portfolio groups", ("portfolio_group", "offset_percent", "product_group")
+    ):
+        if row["product_group"] not in products:
+            raise GroupError(f"{where}: expected a listed product group, found {row['product_group']!r}")
+        _put_once(portfolio_of, row["product_group"], row["portfolio_group"], where, "product group")
+        share = _percent(row, "offset_percent", where)
+        if shares.setdefault(row["portfolio_group"], share) != share:
+            raise GroupError(f"{where}: expected one offset for {row['portfolio_group']!r}, found two")
+    content = "\x00".join((class_groups, product_groups, portfolio_groups))
+    version = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return GroupLists(class_of, product_of, products, portfolio_of, shares, version)
+
+
+def sample_groups() -> GroupLists:
+    """The sample lists that ship with the code: well-known indices and funds, in the published layout."""
+    folder = resources.files(__package__) / "data"
+    names = ("class_groups.csv", "product_groups.csv", "portfolio_groups.csv")
+    return parse_groups(*((folder / name).read_text("utf-8") for name in names))
+
+
+def assign_groups(instruments: Instruments, rules: Rules, lists: GroupLists | None = None) -> MarginGroups:
+    """Every instrument's class, product and portfolio group.
+
+    A class is an underlying and everything that delivers into it; an unleveraged fund on an index whose ``underlying``
+    names that index shares its class. With ``lists`` the published membership and shares apply. Without, broad indices
+    of high capitalisation offset at 90%, broad indices across groups at 75%, everything else stands alone
+    (portfolio_margin.offset.*).
+
+    Raises:
+        GroupError: A list puts two single stocks in one product group.
+    """
+    head = _class_heads(instruments, lists)
+    heads, class_group = np.unique(head, return_inverse=True)
+    names = [_class_name(str(instruments.id[code]), lists) for code in heads]
+    # Two symbols of one listed class have the same head, so names are unique.
+    if lists is None:
+        product_of, share_of, portfolio_of, portfolio_share = _default_products(instruments, heads, names, rules)
+    else:
+        _refuse_joined_stocks(instruments, heads, names, lists)
+        product_of, share_of = lists.product_of, lambda name: lists.products[name].share
+        portfolio_of, portfolio_share = lists.portfolio_of, lambda name: lists.portfolio_share[name]
+    product_group, product_name, product_share = _level(names, product_of, share_of)
+    portfolio_group, portfolio_name, shares = _level(list(product_name), portfolio_of, portfolio_share)
+    listed_products, listed_portfolios = set(product_of.values()), set(portfolio_of.values())
+    level = [
+        "portfolio" if name in listed_portfolios else "product" if name in listed_products else "class"
+        for name in portfolio_name
+    ]
+    return MarginGroups(
+        class_group.astype(np.int32),
+        np.array(names, dtype=object),
+        product_group,
+        product_name,
+        product_share,
+        portfolio_group,
+        portfolio_name,
+        shares,
+        np.array(level, dtype=object),
+        "rulebook defaults" if lists is None else lists.version,
+        {} if lists is None else lists.products,
+    )
+
+
+_MOVES = {kind: tuple(f"{kind.name.lower()}_{side}_percent" for side in ("up", "down")) for kind in Moves}
+_MOVE_COLUMNS = tuple(column for pair in _MOVES.values() for column in pair)
+
+
+def _classes(text: str, products: Mapping[str, ProductGroup]) -> tuple[dict[str, str], dict[str, str]]:
+    class_of: dict[str, str] = {}
+    product_of: dict[str, str] = {}
+    seen: dict[str, str] = {}
+    for where, row in _rows(text, "class groups", ("class_group", "symbol", "product_group")):
+        _put_once(class_of, row["symbol"], row["class_group"], where, "symbol")
+        product = row["product_group"]
+        if product and product not in products:
+            raise GroupError(f"{where}: expected a listed product group, found {product!r}")
+        if seen.setdefault(row["class_group"], product) != product:
+            raise GroupError(f"{where}: expected one product group for class {row['class_group']!r}, found two")
+        if product:
+            product_of[row["class_group"]] = product
+    return class_of, product_of
+
+
+def _rows(text: str, name: str, columns: tuple[str, ...]) -> Iterable[tuple[str, dict[str, str]]]:
+    reader = csv.DictReader(StringIO(text))
+    missing = [column for column in columns if column not in (reader.fieldnames or ())]
+    if missing:
+        raise GroupError(f"{name}: expected columns {list(columns)}, missing {missing}")
+    for row in reader:
+        where = f"{name}, line {reader.line_num}"
+        values = {column: (row[column] or "").strip() for column in columns}
+        empty = [column for column in columns if not values[column] and (name, column) != _MAY_BE_EMPTY]
+        if empty:
+            raise GroupError(f"{where}: expected a value in {empty}, found none")
+        yield where, values
+
+
+_MAY_BE_EMPTY = ("class groups", "product_group")
+
+
+def _percent(row: Mapping[str, str], column: str, where: str) -> int:
+    try:
+        value = Decimal(row[column])
+    except InvalidOperation:
+        raise GroupError(f"{where}: expected a percentage in {column}, found {row[column]!r}") from None
+    scaled = value * _PERCENT
+    if not value.is_finite() or not 0 <= value <= 100 or scaled != scaled.to_integral_value():
+        raise GroupError(f"{where}: expected 0 to 100 percent, four decimals, in {column}, found {row[column]!r}")
+    return int(scaled)
+
+
+def _put_once(table: dict, key: str, value: object, where: str, what: str) -> None:
+    if key in table:
+        raise GroupError(f"{where}: expected each {what} once, found {key!r} again")
+    table[key] = value
+
+
+def _class_heads(instruments: Instruments, lists: GroupLists | None) -> np.ndarray:
+    """The instrument code that stands for each instrument's class: the underlying, or its index."""
+    underlying = np.where(instruments.kind == Kind.OPTION, instruments.underlying, np.arange(len(instruments)))
+    leveraged = np.isin(instruments.underlying_class, (UnderlyingClass.LEVERAGED, UnderlyingClass.LEVERAGED_BROAD))
+    follows = (instruments.kind == Kind.ETF) & ~leveraged
+    index = np.where(follows, instruments.underlying, np.arange(len(instruments)))
+    if lists is None:
+        return index[underlying]
+    first: dict[str, int] = {}
+    own = index.copy()
+    for code in np.unique(underlying):
+        name = lists.class_of.get(str(instruments.id[code]))
+        if name is not None:
+            own[code] = first.setdefault(name, int(code))
+    return own[own[underlying]]
+
+
+def _class_name(symbol: str, lists: GroupLists | None) -> str:
+    return symbol if lists is None else lists.class_of.get(symbol, symbol)
+
+
+def _default_products(instruments: Instruments, heads: np.ndarray, names: list[str], rules: Rules) -> tuple:
+    kinds = instruments.underlying_class[heads]
+    product_of = {n: _HIGH_CAP_PRODUCT for n, k in zip(names, kinds) if k == UnderlyingClass.BROAD_INDEX_HIGH_CAP}
+    portfolio_of = {product_of.get(n, n): _BROAD_PORTFOLIO for n, k in zip(names, kinds) if k in _BROAD}
+    within = rules.ppm("portfolio_margin.offset.high_cap_broad_index")
+    across = rules.ppm("portfolio_margin.offset.across_broad_indices")
+    return product_of, lambda _: within, portfolio_of, lambda _: across
+
+
+def _refuse_joined_stocks(instruments: Instruments, heads: np.ndarray, names: list[str], lists: GroupLists) -> None:
+    stock_of: dict[str, str] = {}
+    for code, name in zip(heads, names):
+        product = lists.product_of.get(name)
+        if product is None or instruments.kind[code] != Kind.STOCK:
+            continue
+        other = stock_of.setdefault(product, name)
+        if other != name:
+            raise GroupError(f"product group {product!r}: expected at most one single stock, found {other} and {name}")
+
+
+def _level(
+    members: list[str], group_of: Mapping[str, str], share_of: Callable[[str], int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes, names and shares of the next level; a member without a group is a group of its own, offset in full."""
+    names = [group_of.get(member, member) for member in members]
+    listed = set(group_of.values())
+    unique, codes = np.unique(np.array(names, dtype=object), return_inverse=True)
+    shares = [share_of(name) if name in listed else MICRO for name in unique]
+    return codes.astype(np.int32), unique, np.array(shares, dtype=np.int64)
