@@ -273,16 +273,16 @@ def tenor_correlations(tenors: str, decay: str, rules: Rules) -> np.ndarray:
     return np.exp(-float(rules.value(decay)) * apart / shorter)
 
 
-def allocate_maturity(years: np.ndarray, amount: np.ndarray, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
-    """Split amounts over the two neighbouring option maturities, linearly in time (MAR21.13, MAR21.26).
+def allocate_tenor(years: np.ndarray, amount: np.ndarray, tenors: str, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
+    """Split amounts over the two neighbouring tenors of a rulebook list, linearly in time (MAR21.13, MAR21.26).
 
     Returns tenor numbers and amounts, both [rows, 2]; the two parts of an int64 amount add up exactly. Beyond the
-    first or last tenor everything goes to that one, so an option of one month is placed at half a year.
+    first or last tenor everything goes to that one, so vega of an option of one month is placed at half a year.
     """
-    tenors = np.array([float(value) for value in rules.values("frtb.vega.tenors")])
-    years = np.clip(np.asarray(years, dtype=np.float64), tenors[0], tenors[-1])
-    lower = np.clip(np.searchsorted(tenors, years, side="right") - 1, 0, len(tenors) - 2)
-    share = (years - tenors[lower]) / (tenors[lower + 1] - tenors[lower])
+    grid = np.array([float(value) for value in rules.values(tenors)])
+    years = np.clip(np.asarray(years, dtype=np.float64), grid[0], grid[-1])
+    lower = np.clip(np.searchsorted(grid, years, side="right") - 1, 0, len(grid) - 2)
+    share = (years - grid[lower]) / (grid[lower + 1] - grid[lower])
     amount = np.asarray(amount)
     upper = amount * share
     if amount.dtype.kind == "i":

@@ -1,0 +1,238 @@
+"""From holdings and shocked model values to equity sensitivities (MAR21.1-21.5, MAR21.20-26).
+
+Model values are per unit of the underlying; a sensitivity per unit is rounded once to micros, from there quantity,
+multiplier and currency conversion are exact. A position without price, multiplier or model value has no sensitivity:
+it is charged in full at its last known value, and listed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streaming.risk.capital.frtb import EquityFactor, allocate_tenor
+from streaming.risk.capital.frtb_buckets import NO_BUCKET, Assignment, Buckets, equity_buckets, spot_weights
+from streaming.risk.holdings import Holdings
+from streaming.risk.market import PriceSet, PriceStatus
+from streaming.risk.money import LIMIT, MICRO, MoneyOverflowError, fraction, round_model
+from streaming.risk.reference import Instruments, Kind
+from streaming.risk.rulebook import Rules
+
+DAYS_PER_YEAR = 365
+"""Day count of option maturities."""
+DAY_MICROSECONDS = 86_400_000_000
+UP, DOWN = 0, 1
+"""Columns of curvature."""
+
+
+@dataclass(frozen=True, slots=True)
+class FactorRows:
+    """Gross sensitivities, one row per source: bucket, risk-factor name, factor of the name, amount."""
+
+    bucket: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    name: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    factor: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    amount: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """int64 micros of the reporting currency, signed."""
+
+    def __len__(self) -> int:
+        return len(self.bucket)
+
+
+@dataclass(frozen=True, slots=True)
+class Revaluation:
+    """Model values by instrument code, float64 currency units per unit of the underlying; only options are read.
+
+    NaN where the model gave none. ``weight_up`` and ``weight_down`` are at spot x (1 +/- weight of the bucket, see
+    ``frtb_buckets.spot_weights``), volatility unchanged; ``vol_up`` one point of volatility higher.
+    """
+
+    base: np.ndarray
+    spot_up: np.ndarray
+    """At spot x 1.01."""
+    weight_up: np.ndarray
+    weight_down: np.ndarray
+    vol_up: np.ndarray
+    vol: np.ndarray
+    """Implied volatility per year, as a fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exceptions:
+    """Instruments that did not go the normal way, sorted by code, with the reason and what is charged for them."""
+
+    instrument: np.ndarray
+    reason: np.ndarray
+    """Text."""
+    charge: np.ndarray
+    """int64 micros of the reporting currency outside the sensitivities (0 where the bucket already is the charge)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivities:
+    """What the sensitivities-based method starts from."""
+
+    delta: FactorRows
+    """Factor: ``frtb.EquityFactor``."""
+    vega: FactorRows
+    """Factor: number of the option maturity in ``frtb.vega.tenors``."""
+    curvature: FactorRows
+    """Factor: ``UP``, ``DOWN``; positive = loss."""
+    exceptions: Exceptions
+
+
+@dataclass(frozen=True, slots=True)
+class OptionSensitivities:
+    """Per unit of the underlying, currency units."""
+
+    delta: np.ndarray
+    vega: np.ndarray
+    cvr_up: np.ndarray
+    cvr_down: np.ndarray
+
+
+def option_sensitivities(values: Revaluation, weight: np.ndarray, rules: Rules) -> OptionSensitivities:
+    """Delta, vega and curvature of options from shocked values (MAR21.21, 21.25, 21.5(2)); a loss is positive.
+
+    delta = (V(1.01 S) - V) / 0.01; vega = vol x (V(vol + 0.01) - V) / 0.01;
+    CVR up = -(V(S (1 + RW)) - V - RW delta), CVR down = -(V(S (1 - RW)) - V + RW delta).
+    """
+    delta = (values.spot_up - values.base) / float(rules.value("frtb.delta.bump"))
+    vega = values.vol * (values.vol_up - values.base) / float(rules.value("frtb.vega.bump"))
+    return OptionSensitivities(
+        delta,
+        vega,
+        -(values.weight_up - values.base - weight * delta),
+        -(values.weight_down - values.base + weight * delta),
+    )
+
+
+def equity_sensitivities(
+    holdings: Holdings,
+    instruments: Instruments,
+    prices: PriceSet,
+    values: Revaluation,
+    rules: Rules,
+    *,
+    buckets: Buckets | None = None,
+    reporting: str = "USD",
+) -> Sensitivities:
+    """Delta, vega and curvature rows of the holdings' equity positions, in the reporting currency.
+
+    ``buckets`` default to :func:`equity_buckets`. Debt and money-market funds give no row. A stock's delta is its
+    market value; an option's risk factor is its underlying. A stale price is used.
+    """
+    buckets = equity_buckets(instruments, rules) if buckets is None else buckets
+    rows = np.flatnonzero(buckets.bucket[holdings.instrument] != NO_BUCKET)
+    code = holdings.instrument[rows].astype(np.int64)
+    option = instruments.kind[code] == Kind.OPTION
+    unit = option_sensitivities(values, spot_weights(buckets, rules), rules)
+    modelled = np.isfinite(unit.delta + unit.vega + unit.cvr_up + unit.cvr_down)
+    rate = _conversion(instruments.currency, prices.fx, reporting)
+    priced = np.where(option, modelled[code], prices.status[code] != PriceStatus.MISSING)
+    reason = np.select(
+        [instruments.multiplier[code] <= 0, rate[code] <= 0, ~priced],
+        ["no multiplier", "no conversion rate", "no price"],
+        "",
+    )
+    charge = _full_charge(holdings, rows, instruments, prices, rate, rules)
+    good = reason == ""
+    rows, code, option = rows[good], code[good], option[good]
+    units = _product(holdings.quantity[rows], instruments.multiplier[code], "units of a position")
+
+    def amounts(per_unit: np.ndarray, select: np.ndarray) -> np.ndarray:
+        """Per-unit model values of the selected positions, rounded once, as position amounts."""
+        rounded = round_model(per_unit[code[select]])
+        return fraction(_product(rounded, units[select], "sensitivity of a position"), rate[code[select]])
+
+    stock = ~option
+    linear = fraction(_product(prices.price[code[stock]], units[stock], "market value"), rate[code[stock]])
+    delta_codes = np.concatenate([code[stock], code[option]])
+    delta = _rows(buckets, delta_codes, EquityFactor.SPOT, np.concatenate([linear, amounts(unit.delta, option)]))
+
+    day = prices.time // DAY_MICROSECONDS
+    years = np.maximum(instruments.expiry[code[option]] - day, 0) / DAYS_PER_YEAR
+    tenor, part = allocate_tenor(years, amounts(unit.vega, option), "frtb.vega.tenors", rules)
+    vega = _rows(buckets, np.repeat(code[option], tenor.shape[1]), tenor.ravel(), part.ravel())
+    up, down = amounts(unit.cvr_up, option), amounts(unit.cvr_down, option)
+    curvature = _rows(
+        buckets,
+        np.concatenate([code[option], code[option]]),
+        np.repeat([UP, DOWN], len(up)),
+        np.concatenate([up, down]),
+    )
+    exceptions = _exceptions(holdings, buckets, reason, charge)
+    return Sensitivities(delta, vega, curvature, exceptions)
+
+
+def merge(parts: Sequence[Sensitivities]) -> Sensitivities:
+    """The sensitivities of several shards together; netting makes the order irrelevant."""
+
+    def together(kind: type, columns: list) -> object:
+        return kind(*(np.concatenate([getattr(item, name) for item in columns]) for name in kind.__dataclass_fields__))
+
+    exceptions: Exceptions = together(Exceptions, [part.exceptions for part in parts])  # type: ignore[assignment]
+    order = np.lexsort((exceptions.charge, exceptions.reason.astype(str), exceptions.instrument))
+    return Sensitivities(
+        together(FactorRows, [part.delta for part in parts]),  # type: ignore[arg-type]
+        together(FactorRows, [part.vega for part in parts]),  # type: ignore[arg-type]
+        together(FactorRows, [part.curvature for part in parts]),  # type: ignore[arg-type]
+        Exceptions(exceptions.instrument[order], exceptions.reason[order], exceptions.charge[order]),
+    )
+
+
+REASONS = {
+    Assignment.NO_SECTOR: "no sector: bucket 11",
+    Assignment.NO_CAPITALISATION: "no market capitalisation: bucket 11",
+    Assignment.NO_ECONOMY: "no economy: bucket 11",
+    Assignment.NO_LOOK_THROUGH: "fund without qualifying index or look-through: bucket 11",
+}
+
+
+def _exceptions(holdings: Holdings, buckets: Buckets, reason: np.ndarray, charge: np.ndarray) -> Exceptions:
+    """Unpriced positions with their charge, and held instruments in bucket 11 for want of reference data."""
+    equity = buckets.bucket[holdings.instrument] != NO_BUCKET
+    code = holdings.instrument[equity].astype(np.int64)
+    unpriced = reason != ""
+    lost, which = np.unique(code[unpriced], return_inverse=True)
+    total = np.zeros(len(lost), dtype=np.int64)
+    np.add.at(total, which, charge[unpriced])
+    text = dict(zip(code[unpriced].tolist(), reason[unpriced].tolist()))
+    listed = [(item, text[item], amount) for item, amount in zip(lost.tolist(), total.tolist())]
+    assigned = np.unique(code[(buckets.reason[code] != Assignment.RULE) & ~unpriced])
+    listed += [(item, REASONS[Assignment(int(buckets.reason[item]))], 0) for item in assigned.tolist()]
+    listed.sort()
+    columns: tuple = tuple(zip(*listed)) if listed else ((), (), ())
+    return Exceptions(
+        np.array(columns[0], dtype=np.int64), np.array(columns[1], dtype=object), np.array(columns[2], dtype=np.int64)
+    )
+
+
+def _full_charge(holdings: Holdings, rows: np.ndarray, instruments: Instruments, prices: PriceSet, rate, rules: Rules):
+    """The greater of cost basis and value at the previous close, absolute, times the house fraction, in micros."""
+    code = holdings.instrument[rows].astype(np.int64)
+    units = _product(holdings.quantity[rows], np.maximum(instruments.multiplier[code], 1), "units of a position")
+    close = _product(np.abs(units), np.maximum(prices.previous_close[code], 0), "value at the previous close")
+    value = np.maximum(np.abs(holdings.cost[rows]), close)
+    converted = fraction(value, np.where(rate[code] > 0, rate[code], MICRO))
+    return fraction(converted, rules.ppm("frtb.unpriced_charge"))
+
+
+def _conversion(currency: np.ndarray, fx: dict[str, int], reporting: str) -> np.ndarray:
+    """Reporting-currency micros per unit of each instrument's currency; 0 = no rate."""
+    names, code = np.unique(currency.astype(str), return_inverse=True)
+    rates = [MICRO if name == reporting else fx.get(name, 0) for name in names.tolist()]
+    return np.array(rates, dtype=np.int64)[code]
+
+
+def _product(a: np.ndarray, b: np.ndarray, what: str) -> np.ndarray:
+    """Exact int64 product, or a named overflow."""
+    a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
+    if not np.all(np.abs(a.astype(np.float64) * b.astype(np.float64)) < float(LIMIT)):
+        raise MoneyOverflowError(f"{what}: leaves the range of 9e12 currency units")
+    return a * b
+
+
+def _rows(buckets: Buckets, code: np.ndarray, factor, amount: np.ndarray) -> FactorRows:
+    factor = np.broadcast_to(np.asarray(factor, dtype=np.int64), code.shape)
+    return FactorRows(buckets.bucket[code].astype(np.int64), buckets.name[code].astype(np.int64), factor, amount)
