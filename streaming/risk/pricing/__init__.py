@@ -1,0 +1,1 @@
+"""Option pricing: values, greeks, implied volatility and smiles, in columns (option_pricing.md)."""
