@@ -67,7 +67,7 @@ def supervisory_delta(
     years: np.ndarray,
     volatility: np.ndarray,
 ) -> np.ndarray:
-    """Delta of options in the primary risk driver: between -1 and 1, negative for sold calls and bought puts (CRE52.40).
+    """Delta in the primary risk driver: -1 to 1, negative for sold calls and bought puts (CRE52.40).
 
     d1 = (ln(P / K) + vol^2 T / 2) / (vol sqrt(T)). At expiry, and for a price or strike of zero, its limit.
     """
