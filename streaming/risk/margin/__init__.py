@@ -1,0 +1,1 @@
+"""Margin: what each account must hold, by rule (Regulation T, FINRA 4210) and by house."""
