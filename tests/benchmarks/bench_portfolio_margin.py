@@ -13,12 +13,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.unit.margin_portfolio_books import RULES, Item, accounts_of, call, instruments_of, prices_of, valuation_of
-
 from streaming.risk.holdings import Holdings
 from streaming.risk.margin.groups import assign_groups
 from streaming.risk.margin.portfolio import portfolio_margin, scan_points
 from streaming.risk.money import MICRO
+from tests.unit.margin_portfolio_books import RULES, Item, accounts_of, call, instruments_of, prices_of, valuation_of
 
 NAMES, SERIES = 100, 5_000
 
@@ -82,8 +81,8 @@ def main() -> None:
         assert (again.requirement == result.requirement).all()
         seconds = best_of(times, run)
         print(
-            f"{len(items):,} instruments x {n_accounts:,} accounts, {len(holdings):,} positions: {seconds * 1e3:,.1f} ms, "
-            f"total requirement {result.requirement.sum() / MICRO:,.2f}"
+            f"{len(items):,} instruments x {n_accounts:,} accounts, {len(holdings):,} positions: "
+            f"{seconds * 1e3:,.1f} ms, total requirement {result.requirement.sum() / MICRO:,.2f}"
         )
 
 

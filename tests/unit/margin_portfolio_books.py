@@ -46,15 +46,15 @@ class Item:
     shares_outstanding: int = -1
 
 
-def call(id, underlying, strike, price=0, **more):
+def call(name, underlying, strike, price=0, **more):
     return Item(
-        id, price, Kind.OPTION, UnderlyingClass.NONE, underlying, Right.CALL, strike, **{"multiplier": 100} | more
+        name, price, Kind.OPTION, UnderlyingClass.NONE, underlying, Right.CALL, strike, **{"multiplier": 100} | more
     )
 
 
-def put(id, underlying, strike, price=0, **more):
+def put(name, underlying, strike, price=0, **more):
     return Item(
-        id, price, Kind.OPTION, UnderlyingClass.NONE, underlying, Right.PUT, strike, **{"multiplier": 100} | more
+        name, price, Kind.OPTION, UnderlyingClass.NONE, underlying, Right.PUT, strike, **{"multiplier": 100} | more
     )
 
 

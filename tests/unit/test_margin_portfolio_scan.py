@@ -5,19 +5,6 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from tests.unit.margin_portfolio_books import (
-    BROAD,
-    EQUITY,
-    HIGH_CAP,
-    RULES,
-    Item,
-    accounts_of,
-    call,
-    dollars,
-    instruments_of,
-    margined,
-    put,
-)
 
 from streaming.risk.margin.groups import Moves, assign_groups, sample_groups
 from streaming.risk.margin.portfolio import (
@@ -33,6 +20,19 @@ from streaming.risk.margin.portfolio import (
 from streaming.risk.market import PriceStatus
 from streaming.risk.money import MICRO, MoneyOverflowError
 from streaming.risk.reference import Kind, UnderlyingClass
+from tests.unit.margin_portfolio_books import (
+    BROAD,
+    EQUITY,
+    HIGH_CAP,
+    RULES,
+    Item,
+    accounts_of,
+    call,
+    dollars,
+    instruments_of,
+    margined,
+    put,
+)
 
 
 def moves_of(item: Item, schedule=Moves.CUSTOMER, lists=None):

@@ -328,8 +328,10 @@ def _range(rules: Rules, name: str) -> tuple[int, int]:
 
 def _fx(instruments: Instruments, prices: PriceSet) -> np.ndarray:
     """Reporting-currency ppm per instrument. Where none is known: minus the largest known rate, as a flag."""
-    unknown = -max(MICRO, *prices.fx.values()) if prices.fx else -MICRO
-    return np.array([prices.fx.get(currency, unknown) for currency in instruments.currency.tolist()], dtype=np.int64)
+    rates = np.full(len(instruments), -max((MICRO, *prices.fx.values())), dtype=np.int64)
+    for currency, rate in prices.fx.items():
+        rates[instruments.currency == currency] = rate
+    return rates
 
 
 def _treatment(
@@ -420,28 +422,34 @@ def _by_account(account: np.ndarray, of: np.ndarray, amount: np.ndarray) -> np.n
     return total
 
 
-def _slots(account: np.ndarray, group: np.ndarray, n_groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row to (account, group) slot, and the slots' accounts and groups, sorted. Rows of one account are adjacent."""
-    first_seen, slot_account, slot_group = _first_seen(account, group, n_groups)
-    order = np.lexsort((slot_group, slot_account))
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    return rank[first_seen], slot_account[order], slot_group[order]
-
-
 @njit(cache=True)
-def _first_seen(account, group, n_groups):
+def _slots(account, group, n_groups):
+    """Row to (account, group) slot, and the slots' accounts and groups, sorted. Rows come in ascending accounts."""
     n = len(account)
     owner, at = np.full(n_groups, -1, np.int64), np.empty(n_groups, np.int64)
-    slot, slots = np.empty(n, np.int64), 0
-    slot_account, slot_group = np.empty(n, np.int64), np.empty(n, np.int64)
+    slot, segment, first, slots, segments = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64), 0, 0
+    slot_account, slot_group, in_group = np.empty(n, np.int64), np.empty(n, np.int64), np.zeros(n_groups + 1, np.int64)
     for i in range(n):
         if owner[group[i]] != account[i]:
             owner[group[i]], at[group[i]] = account[i], slots
-            slot_account[slots], slot_group[slots] = account[i], group[i]
+            if slots == 0 or slot_account[slots - 1] != account[i]:
+                first[segments] = slots
+                segments += 1
+            slot_account[slots], slot_group[slots], segment[slots] = account[i], group[i], segments - 1
+            in_group[group[i] + 1] += 1
             slots += 1
         slot[i] = at[group[i]]
-    return slot, slot_account[:slots], slot_group[:slots]
+    # Accounts ascend already: a counting sort by group, dealt out to the accounts, sorts the slots in linear time.
+    start, by_group, rank = np.cumsum(in_group), np.empty(slots, np.int64), np.empty(slots, np.int64)
+    for s in range(slots):
+        by_group[start[slot_group[s]]] = s
+        start[slot_group[s]] += 1
+    sorted_group = np.empty(slots, np.int64)
+    for s in by_group:
+        rank[s] = first[segment[s]]
+        sorted_group[rank[s]] = slot_group[s]
+        first[segment[s]] += 1
+    return rank[slot], slot_account[:slots], sorted_group
 
 
 @njit(cache=True)
