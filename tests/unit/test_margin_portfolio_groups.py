@@ -26,12 +26,7 @@ def test_lists_are_read_with_shares_and_moves():
 @pytest.mark.parametrize(
     ("classes", "products", "portfolios", "message"),
     [
-        ("class_group,symbol\n", PRODUCTS, PORTFOLIOS, r"class groups: .*missing \['product_group'\]"),
-            "class_group,symbol\n",
-            PRODUCTS,
-            PORTFOLIOS,
-            r"class groups: expected columns .*missing \['product_group'\]",
-        ),
+        ("class_group,symbol\n", PRODUCTS, PORTFOLIOS, r"class groups: .* missing \['product_group'\]"),
         (CLASSES + "SPX,SPY,LARGE,\n", PRODUCTS, PORTFOLIOS, "line 6: expected each symbol once, found 'SPY' again"),
         (CLASSES + "RUT,RUT,SMALL,\n", PRODUCTS, PORTFOLIOS, "line 6: expected a listed product group, found 'SMALL'"),
         (CLASSES + "SPX,VOO,,\n", PRODUCTS, PORTFOLIOS, "expected one product group for class 'SPX', found two"),
