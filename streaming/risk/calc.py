@@ -21,6 +21,7 @@ CASE_MODULES = (
     "streaming.risk.pricing.cases",
     "streaming.risk.var.cases",
     "streaming.risk.margin.cases",
+    "streaming.risk.margin.portfolio_cases",
     "streaming.risk.capital.cases",
 )
 
