@@ -1,0 +1,146 @@
+"""Raw JSON events into columns, a whole poll at once; what cannot be read is named, never lost."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from streaming.engine.canonical import decimal_to_int64
+from streaming.schema.model import DAY, FLAG, INSTANT, MONEY, TEXT, WHOLE, Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A message that is no event of its topic."""
+
+    row: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The readable messages as columns, and the others."""
+
+    rows: np.ndarray
+    """int64: which messages the table's rows are, ascending."""
+    table: pa.Table
+    malformed: list[Malformed]
+
+    def whole(self, name: str, absent: int = 0) -> np.ndarray:
+        """A numeric column as int64: micros, ppm, whole numbers, microseconds or days since 1970-01-01."""
+        column = self.table.column(name).combine_chunks()
+        if pa.types.is_decimal(column.type):
+            values = decimal_to_int64(column)
+        elif pa.types.is_temporal(column.type):
+            values = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+            values = values // 86_400 if column.type == _JSON_DAY else values
+        else:
+            values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
+        return np.where(self.absent(name), absent, values) if column.null_count and absent else values
+
+    def absent(self, name: str) -> np.ndarray:
+        return pc.is_null(self.table.column(name)).to_numpy()
+
+    def text(self, name: str) -> pa.Array:
+        """A text column, empty where absent."""
+        return pc.fill_null(self.table.column(name).combine_chunks(), "")
+
+    def flag(self, name: str, absent: bool) -> np.ndarray:
+        return pc.fill_null(self.table.column(name).combine_chunks(), absent).to_numpy(zero_copy_only=False)
+
+    def among(self, name: str, values: tuple[str, ...], absent: int = -1) -> np.ndarray:
+        """The position of a text among ``values``, int64; -1 when it is none of them, ``absent`` when not given."""
+        found = pc.index_in(self.table.column(name).combine_chunks(), pa.array(values))
+        places = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return np.where(self.absent(name), absent, places)
+
+
+_JSON_DAY = pa.timestamp("s")
+_EXPECTED = {
+    MONEY: "a decimal with at most six places",
+    INSTANT: "an ISO 8601 instant",
+    _JSON_DAY: "an ISO 8601 date",
+    WHOLE: "a whole number",
+    TEXT: "text",
+    FLAG: "true or false",
+}
+
+
+def parse(topic: Topic, payloads: list[bytes]) -> Parsed:
+    """Read JSON messages of one topic. Every message ends up in exactly one of ``rows`` and ``malformed``."""
+    schema = _json_schema(topic)
+    malformed: list[Malformed] = []
+    rows, tables = [], []
+    for first, table in _parse_range(schema, payloads, 0, len(payloads), malformed):
+        rows.append(np.arange(first, first + table.num_rows))
+        tables.append(table)
+    if not tables:
+        return Parsed(np.empty(0, np.int64), schema.empty_table(), malformed)
+    return Parsed(np.concatenate(rows), pa.concat_tables(tables).combine_chunks(), malformed)
+
+
+def _json_schema(topic: Topic) -> pa.Schema:
+    return pa.schema([(column.name, _JSON_DAY if column.type == DAY else column.type) for column in topic.columns])
+
+
+def _parse_range(schema: pa.Schema, payloads: list[bytes], start: int, stop: int, malformed: list[Malformed]):
+    """Yield (first row, table) over [start, stop); what cannot be read is halved until the culprit stands alone."""
+    if start >= stop:
+        return
+    table = _read(schema, payloads[start:stop])
+    if table is not None:
+        yield start, table
+    elif stop - start == 1:
+        malformed.append(_explain(schema, payloads[start], start))
+    else:
+        middle = (start + stop) // 2
+        yield from _parse_range(schema, payloads, start, middle, malformed)
+        yield from _parse_range(schema, payloads, middle, stop, malformed)
+
+
+def _read(schema: pa.Schema, payloads: list[bytes]) -> pa.Table | None:
+    # A line break between messages can then only be white space at the top level: rows and messages match one to one.
+    if not all(payload[:1] == b"{" and payload[-1:] == b"}" for payload in payloads):
+        return None
+    joined = b"\n".join(payloads)
+    try:
+        table = pj.read_json(
+            io.BytesIO(joined),
+            read_options=pj.ReadOptions(use_threads=False, block_size=max(len(joined) + 1, 1024)),
+            parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+        )
+        table.validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+        return None
+    return table if table.num_rows == len(payloads) else None
+
+
+def _explain(schema: pa.Schema, payload: bytes, row: int) -> Malformed:
+    try:
+        value = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        return Malformed(row, "not JSON", str(error)[:200])
+    if not isinstance(value, dict):
+        return Malformed(row, "not an object", f"expected an object, found {type(value).__name__}")
+    for field in schema:
+        if value.get(field.name) is not None:
+            single = orjson.dumps({field.name: value[field.name]}) if _dumps(value[field.name]) else b""
+            if not single or _read(schema, [single]) is None:
+                expected = _EXPECTED.get(field.type, str(field.type))
+                return Malformed(
+                    row, "wrong type", f"{field.name}: expected {expected}, found {value[field.name]!r}"[:200]
+                )
+    return Malformed(row, "not one object", "expected exactly one JSON object without surrounding text")
+
+
+def _dumps(value: object) -> bool:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True

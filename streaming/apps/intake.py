@@ -1,0 +1,130 @@
+"""What every application that takes raw events shares: counting, checking, and the quarantine.
+
+Counts are conserved: every raw event is exactly one of applied, duplicate, quarantined and parked (invariant I2).
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from streaming.apps.events import Parsed, parse
+from streaming.engine.stretch import RawBatch
+from streaming.schema import results
+from streaming.schema.model import Topic
+
+OUTCOMES = ("events", "applied", "duplicate", "quarantined", "parked")
+
+
+@dataclass(slots=True)
+class Counts:
+    """Running counts of one shard: ``topic/partition`` -> events, applied, duplicate, quarantined, parked (now)."""
+
+    by_partition: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(self, topic: str, partition: int, **outcomes: int) -> None:
+        counts = self.by_partition.setdefault(f"{topic}/{partition}", np.zeros(len(OUTCOMES), np.int64))
+        for name, number in outcomes.items():
+            counts[OUTCOMES.index(name)] += number
+
+    def events(self, topic: str, partition: int) -> int:
+        """How many events came so far: the ordinal of the next one."""
+        counts = self.by_partition.get(f"{topic}/{partition}")
+        return int(counts[0]) if counts is not None else 0
+
+    def table(self) -> pa.Table:
+        rows = [
+            {
+                "topic": name.rpartition("/")[0],
+                "partition": int(name.rpartition("/")[2]),
+                **dict(zip(OUTCOMES, c.tolist())),
+            }
+            for name, c in sorted(self.by_partition.items())
+        ]
+        return pa.Table.from_pylist(rows, COUNTS)
+
+
+COUNTS = pa.schema([("topic", pa.string()), ("partition", pa.int32()), *((name, pa.int64()) for name in OUTCOMES)])
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A validation: the rows that fail it and why."""
+
+    fails: np.ndarray
+    reason: str
+    detail: str
+
+
+class Quarantine:
+    """Collects the refused events of one stretch."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, object]] = []
+
+    def add(
+        self,
+        batch: RawBatch,
+        row: int,
+        ordinal: int,
+        epoch: int,
+        reason: str,
+        detail: str,
+        payload: bytes | None = None,
+    ) -> None:
+        content = payload if payload is not None else batch.payloads[row]
+        self._rows.append(
+            {
+                "epoch": epoch,
+                "topic": batch.topic,
+                "partition": batch.partition,
+                "ordinal": ordinal,
+                "offset": int(batch.offsets[row]),
+                "reason": reason,
+                "detail": detail,
+                "payload_digest": hashlib.sha256(content).hexdigest()[:32],
+            }
+        )
+
+    def table(self) -> pa.Table:
+        rows = sorted(self._rows, key=lambda r: (r["epoch"], r["topic"], r["partition"], r["ordinal"]))
+        return pa.Table.from_pylist(rows, results.QUARANTINE)
+
+
+def first_failures(checks: Iterable[Check], rows: int) -> dict[int, Check]:
+    """The first check that each failing row fails."""
+    found: dict[int, Check] = {}
+    seen = np.zeros(rows, bool)
+    for check in checks:
+        for row in np.flatnonzero(check.fails & ~seen).tolist():
+            found[row] = check
+        seen |= check.fails
+    return found
+
+
+def read_batch(topic: Topic, batch: RawBatch, counts: Counts, quarantine: Quarantine) -> tuple[Parsed, np.ndarray]:
+    """Parse a batch and count it; malformed messages go to the quarantine. Returns the columns and their ordinals."""
+    first = counts.events(topic.name, batch.partition)
+    parsed = parse(topic, batch.payloads)
+    for bad in parsed.malformed:
+        quarantine.add(batch, bad.row, first + bad.row, int(batch.epochs[bad.row]), bad.reason, bad.detail)
+    counts.add(topic.name, batch.partition, events=len(batch), quarantined=len(parsed.malformed))
+    return parsed, first + parsed.rows
+
+
+def required(topic: Topic, parsed: Parsed) -> list[Check]:
+    """The checks every topic shares: its schema version, and that required fields are there."""
+    checks = [
+        Check(parsed.whole("schema") != topic.version, "unknown schema version", f"schema: expected {topic.version}")
+    ]
+    for column in topic.columns:
+        if column.required and parsed.table.column(column.name).null_count:
+            checks.append(Check(parsed.absent(column.name), "missing field", f"{column.name}: expected a value"))
+    return checks
+
+
+def rows_of(batches: Mapping[str, list[RawBatch]], topic: Topic) -> list[RawBatch]:
+    """The non-empty batches of a topic."""
+    return [batch for batch in batches.get(topic.name, ()) if len(batch)]
