@@ -19,11 +19,14 @@ def amounts(micros: np.ndarray) -> list[float]:
     return (np.asarray(micros, dtype=np.int64) / MICRO).tolist()
 
 
+def compact(event: object) -> bytes:
+    """One JSON message. Copied, because the bytes that orjson returns keep their whole buffer: kilobytes an event."""
+    return bytes(memoryview(orjson.dumps(event)))
+
+
 def events(topic_version: int, rows: Iterable[Mapping[str, object]], times: np.ndarray) -> list[bytes]:
-    """One JSON event per row: the schema's version, the row, the event time. ``None`` stays out."""
-    return [
-        orjson.dumps({"schema": topic_version, **row, "event_time": time}) for row, time in zip(rows, instants(times))
-    ]
+    """One JSON event per row: the schema's version, the row, the event time."""
+    return [compact({"schema": topic_version, **row, "event_time": time}) for row, time in zip(rows, instants(times))]
 
 
 class Pending:

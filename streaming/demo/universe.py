@@ -189,8 +189,6 @@ def build(spec: DaySpec, day: Session, history: Closes, today: np.ndarray) -> Un
 
 
 def _expires(series: _Series) -> int:
-    from datetime import time
-
     return instant(series.expiry, time(9, 30) if series.am_settled else time(16))
 
 
