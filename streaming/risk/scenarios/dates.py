@@ -50,7 +50,7 @@ def date_scenarios(
     moves = moves[max(0, len(moves) - count) :]
     if len(moves):
         lost = lost[(lost > moves[0]) & (lost < moves[-1])]
-    return [_scenario(history, row - 1, row, index, vix) for row in moves], history.dates[lost]
+    return [_scenario(history, int(row) - 1, int(row), index, vix) for row in moves], history.dates[lost]
 
 
 def own_moves(history: PriceHistory, scenario: Scenario) -> np.ndarray | None:

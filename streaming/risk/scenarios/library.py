@@ -43,19 +43,19 @@ BASIS_POINT = 100
 
 SCOPES = ("market", "name", "sector")
 _TEXTS = ("id", "name", "family", "scope", "source", "note")
-_RANGES = {
-    "index": (-1, 10),
-    "gap": (-1, 10),
-    "squeeze": (-1, 100),
-    "correlation": (-1, 1),
-    "vol.relative": (-1, 100),
-    "vol.points": (-5, 5),
-    "vix.from": ("0.01", 1000),
-    "vix.to": ("0.01", 1000),
-    "rate_bp": (-5000, 5000),
-    "spread_bp": (-5000, 5000),
-    "names": (-1, 1000),
-    "sectors": (-1, 10),
+_RANGES: dict[str, tuple[Decimal, Decimal]] = {
+    "index": (Decimal(-1), Decimal(10)),
+    "gap": (Decimal(-1), Decimal(10)),
+    "squeeze": (Decimal(-1), Decimal(100)),
+    "correlation": (Decimal(-1), Decimal(1)),
+    "vol.relative": (Decimal(-1), Decimal(100)),
+    "vol.points": (Decimal(-5), Decimal(5)),
+    "vix.from": (Decimal("0.01"), Decimal(1000)),
+    "vix.to": (Decimal("0.01"), Decimal(1000)),
+    "rate_bp": (Decimal(-5000), Decimal(5000)),
+    "spread_bp": (Decimal(-5000), Decimal(5000)),
+    "names": (Decimal(-1), Decimal(1000)),
+    "sectors": (Decimal(-1), Decimal(10)),
 }
 """What a scenario may ask for: wide enough for any history, narrow enough to catch 50 written for 50%."""
 _FIELDS = {*_TEXTS, "core", "index", "vol", "vix", "rate_bp", "spread_bp", "start", "end", "days", "names", "sectors"}
@@ -85,7 +85,8 @@ class Scenario:
     source: str
     core: bool = False
     scope: str = "market"
-    """``market``: one state of the world. ``name`` / ``sector``: ``gap`` hits each name / sector alone."""
+    """``market``: one state of the world. ``name`` / ``sector``: ``gap`` hits each name / sector alone.
+    ``spot``: a cell of the grid, ``gap`` hits every spot alike."""
     index: int = 0
     gap: int = 0
     vol_relative: int = 0
@@ -249,7 +250,7 @@ class _Entry:
             number = Decimal(value)
         except InvalidOperation:
             raise self.error(label, "a decimal number", value) from None
-        least, most = (Decimal(limit) for limit in _RANGES[field])
+        least, most = _RANGES[field]
         if not number.is_finite() or not least <= number <= most:
             raise self.error(label, f"a number from {least} to {most}", value)
         return micros(number)

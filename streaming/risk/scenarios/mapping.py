@@ -255,7 +255,7 @@ class _Mapper:
     def _own(
         self, factor: np.ndarray, own: np.ndarray | None, index: int, scenario: Scenario
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Own moves where loaded; the others keep beta x index plus the average excess of their sector's loaded names."""
+        """Own moves where loaded; the others take beta x index plus their sector's average excess over it."""
         exposed = self.equity | self.volatility
         if own is None:
             return factor, exposed

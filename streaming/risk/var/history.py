@@ -92,7 +92,7 @@ class Returns:
 
 
 def returns(history: PriceHistory, kind: Literal["relative", "log"] = "relative", horizon: int = 1) -> Returns:
-    """Moves over ``horizon`` dates (overlapping when above one). A date without every move is dropped for all symbols."""
+    """Moves over ``horizon`` dates (overlapping above one). A date without every symbol's move is dropped for all."""
     if horizon < 1 or len(history.dates) <= horizon:
         raise HistoryError(f"history: expected more than {horizon} dates, found {len(history.dates)}")
     later, earlier = history.close[horizon:], history.close[:-horizon]
