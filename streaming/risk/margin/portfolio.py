@@ -7,19 +7,18 @@ contract. All sums are exact integers: no order of rows or groups changes a tota
 own prices; our model is an approximation, and reports must say so (``APPROXIMATION``).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 
 from streaming.risk.holdings import Holdings
 from streaming.risk.margin.groups import MarginGroups, Moves
+from streaming.risk.margin.sums import group_slots, offset_by_parent, position_sums, sum_by_account, sum_by_parent
 from streaming.risk.market import PriceSet, PriceStatus
-from streaming.risk.money import LIMIT, MICRO, MoneyOverflowError, fraction, fraction_kernel
+from streaming.risk.money import LIMIT, MICRO, MoneyOverflowError, fraction
 from streaming.risk.reference import Accounts, Instruments, Kind, UnderlyingClass
 from streaming.risk.rulebook import Rules
 
@@ -233,7 +232,7 @@ def offset_points(pnl: np.ndarray, share_ppm: int) -> np.ndarray:
     """
     pnl = np.ascontiguousarray(pnl, dtype=np.int64)
     parent = np.zeros(len(pnl), dtype=np.int64)
-    return _offset(pnl, parent, np.array([share_ppm], dtype=np.int64))[0]
+    return offset_by_parent(pnl, parent, np.array([share_ppm], dtype=np.int64))[0]
 
 
 def contract_minimum(quantity: np.ndarray, multiplier: np.ndarray, rate_ppm: int) -> np.ndarray:
@@ -270,17 +269,17 @@ def _scan(
     minimum = np.where(
         instruments.kind[code] == Kind.OPTION, contract_minimum(quantity, instruments.multiplier[code], minimum_rate), 0
     )
-    slot, slot_account, slot_class = _slots(account, groups.class_group[code], len(groups.class_name))
+    slot, slot_account, slot_class = group_slots(account, groups.class_group[code], len(groups.class_name))
     unit = (scan - baseline[:, None]) * instruments.multiplier[:, None].astype(np.int64)
-    pnl, least, count, gross = _positions(code, quantity, fx, unit, minimum, slot, len(slot_account))
+    pnl, least, count, gross = position_sums(code, quantity, fx, unit, minimum, slot, len(slot_account))
     _refuse_overflow(slot_account, gross, charge, holdings, accounts)
     classes, products, portfolios, present = _levels(slot_account, slot_class, pnl, least, count, groups)
     account_code = np.unique(np.concatenate((present, holdings.account)))
-    scanned = _by_account(account_code, portfolios.account, portfolios.requirement)
+    scanned = sum_by_account(account_code, portfolios.account, portfolios.requirement)
     outside = treatment == Treatment.NOT_ELIGIBLE
-    strategy = _by_account(account_code, holdings.account[outside], charge[outside])
+    strategy = sum_by_account(account_code, holdings.account[outside], charge[outside])
     full = treatment > Treatment.NOT_ELIGIBLE
-    conservative = _by_account(account_code, holdings.account[full], charge[full])
+    conservative = sum_by_account(account_code, holdings.account[full], charge[full])
     class_row = np.full(len(holdings), -1, dtype=np.int64)
     class_row[chosen] = slot
     return PortfolioMarginResult(
@@ -293,14 +292,14 @@ def _levels(
     account: np.ndarray, code: np.ndarray, pnl: np.ndarray, minimum: np.ndarray, count: np.ndarray, groups: MarginGroups
 ) -> tuple[GroupRows, GroupRows, GroupRows, np.ndarray]:
     """Class rows, and above them product and portfolio rows: at each level gains offset losses by its share."""
-    to_product, product_account, product = _slots(account, groups.product_group[code], len(groups.product_name))
-    product_pnl = _offset(pnl, to_product, groups.product_share[product])
-    to_portfolio, top_account, portfolio = _slots(
+    to_product, product_account, product = group_slots(account, groups.product_group[code], len(groups.product_name))
+    product_pnl = offset_by_parent(pnl, to_product, groups.product_share[product])
+    to_portfolio, top_account, portfolio = group_slots(
         product_account, groups.portfolio_group[product], len(groups.portfolio_name)
     )
-    top_pnl = _offset(product_pnl, to_portfolio, groups.portfolio_share[portfolio])
-    product_minimum, product_count = _gather(to_product, minimum, count, len(product))
-    top_minimum, top_count = _gather(to_portfolio, product_minimum, product_count, len(portfolio))
+    top_pnl = offset_by_parent(product_pnl, to_portfolio, groups.portfolio_share[portfolio])
+    product_minimum, product_count = sum_by_parent(to_product, minimum, count, len(product))
+    top_minimum, top_count = sum_by_parent(to_portfolio, product_minimum, product_count, len(portfolio))
     present, to_account = np.unique(top_account, return_inverse=True)
     return (
         GroupRows(account, code, pnl, minimum, count, to_product),
@@ -414,96 +413,3 @@ def _refuse_overflow(
     if total.size and total.max() >= float(LIMIT):
         name = accounts.id[int(total.argmax())]
         raise MoneyOverflowError(f"portfolio margin of account {name}: its sums leave the range of 9e12 currency units")
-
-
-def _by_account(account: np.ndarray, of: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    total = np.zeros(len(account), dtype=np.int64)
-    np.add.at(total, np.searchsorted(account, of), amount)
-    return total
-
-
-@njit(cache=True)
-def _slots(account, group, n_groups):
-    """Row to (account, group) slot, and the slots' accounts and groups, sorted. Rows come in ascending accounts."""
-    n = len(account)
-    owner, at = np.full(n_groups, -1, np.int64), np.empty(n_groups, np.int64)
-    slot, segment, first, slots, segments = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64), 0, 0
-    slot_account, slot_group, in_group = np.empty(n, np.int64), np.empty(n, np.int64), np.zeros(n_groups + 1, np.int64)
-    for i in range(n):
-        if owner[group[i]] != account[i]:
-            owner[group[i]], at[group[i]] = account[i], slots
-            if slots == 0 or slot_account[slots - 1] != account[i]:
-                first[segments] = slots
-                segments += 1
-            slot_account[slots], slot_group[slots], segment[slots] = account[i], group[i], segments - 1
-            in_group[group[i] + 1] += 1
-            slots += 1
-        slot[i] = at[group[i]]
-    # Accounts ascend already: a counting sort by group, dealt out to the accounts, sorts the slots in linear time.
-    start, by_group, rank = np.cumsum(in_group), np.empty(slots, np.int64), np.empty(slots, np.int64)
-    for s in range(slots):
-        by_group[start[slot_group[s]]] = s
-        start[slot_group[s]] += 1
-    sorted_group = np.empty(slots, np.int64)
-    for s in by_group:
-        rank[s] = first[segment[s]]
-        sorted_group[rank[s]] = slot_group[s]
-        first[segment[s]] += 1
-    return rank[slot], slot_account[:slots], sorted_group
-
-
-@njit(cache=True)
-def _positions(code, quantity, fx, unit, minimum, slot, n_slots):
-    """Sums over the positions of each slot: P&L by point, minimum, count, and a float bound for the overflow check."""
-    points = unit.shape[1]
-    pnl, least = np.zeros((n_slots, points), np.int64), np.zeros(n_slots, np.int64)
-    count, gross = np.zeros(n_slots, np.int64), np.zeros(n_slots, np.float64)
-    for i in range(len(code)):
-        s, c, q = slot[i], code[i], quantity[i]
-        largest = 0.0
-        for k in range(points):
-            amount = q * unit[c, k]
-            if fx[c] != 1_000_000:
-                amount = fraction_kernel(amount, fx[c])
-            pnl[s, k] += amount
-            largest = max(largest, abs(float(q) * float(unit[c, k])) * (fx[c] / 1_000_000))
-        least[s] += minimum[i]
-        count[s] += 1
-        gross[s] += largest + float(minimum[i])
-    return pnl, least, count, gross
-
-
-@njit(cache=True)
-def _offset(pnl, parent, share):
-    """[parents, points]: share x sum of gains - sum of losses over the children, point by point."""
-    n, points = pnl.shape
-    gain, loss = np.zeros((len(share), points), np.int64), np.zeros((len(share), points), np.int64)
-    for i in range(n):
-        for k in range(points):
-            if pnl[i, k] > 0:
-                gain[parent[i], k] += pnl[i, k]
-            else:
-                loss[parent[i], k] -= pnl[i, k]
-    for p in range(len(share)):
-        for k in range(points):
-            gain[p, k] = fraction_kernel(gain[p, k], share[p]) - loss[p, k]
-    return gain
-
-
-@njit(cache=True)
-def _gather(parent, minimum, count, n):
-    least, members = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    for i in range(len(parent)):
-        least[parent[i]] += minimum[i]
-        members[parent[i]] += count[i]
-    return least, members
-
-
-def group_names(result: PortfolioMarginResult) -> Mapping[str, np.ndarray]:
-    """Names of every class, product and portfolio row, by level."""
-    groups = result.groups
-    return {
-        "class": groups.class_name[result.classes.group],
-        "product": groups.product_name[result.products.group],
-        "portfolio": groups.portfolio_name[result.portfolios.group],
-    }

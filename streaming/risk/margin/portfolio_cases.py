@@ -72,7 +72,7 @@ def tims_product_group(case: Case) -> Mapping[str, object]:
     result="scenario_loss, minimum, haircut",
 )
 def theoretical_haircut_case(case: Case) -> Mapping[str, object]:
-    """The theoretical haircut of one class group, SEC 15c3-1a(b)(1); without ``minimum_per_contract`` the rule's own."""
+    """The theoretical haircut of one class group, SEC 15c3-1a(b)(1); the minimum is the rule's unless given."""
     rules = _rules(case)
     _, pnl, minimum = _class_group(case, rules, rules.ppm("portfolio_margin.haircut_minimum_per_contract"))
     loss = max(0, -int(pnl.min()))
