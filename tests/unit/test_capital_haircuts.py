@@ -2,7 +2,6 @@
 
 from datetime import date
 
-import capital_books as kit
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from streaming.risk.market import PriceStatus
 from streaming.risk.money import MICRO
 from streaming.risk.reference import Kind
 from streaming.risk.rulebook import load
+from tests.unit import capital_books as kit
 
 RULES = load().at(date(2026, 11, 16))
 
@@ -116,9 +116,9 @@ def test_debt_of_unknown_rating_takes_15_percent():
 def test_governments_net_within_a_category_and_other_debt_takes_the_greater_side():
     ten_years = kit.day("2035-01-01")
     both = kit.instruments(
-        {"id": "T1", "kind": Kind.TREASURY, "expiry": ten_years}, {"id": "T2", "kind": Kind.TREASURY, "expiry": ten_years},
-        {"id": "B1", "kind": Kind.BOND, "expiry": ten_years}, {"id": "B2", "kind": Kind.BOND, "expiry": ten_years},
-    )  # fmt: skip
+        *({"id": name, "kind": Kind.TREASURY, "expiry": ten_years} for name in ("T1", "T2")),
+        *({"id": name, "kind": Kind.BOND, "expiry": ten_years} for name in ("B1", "B2")),
+    )
     found = charges(both, kit.prices(1, 1, 1, 1), [1000, -600, 1000, -600], kit.traits(4, grade={2, 3}))
     assert found["haircut.government"] == 16
     assert found["haircut.debt"] == 70

@@ -116,7 +116,7 @@ def inventory(
 
 
 def equity(long_mv: int, short_mv: int, rules: Rules) -> int:
-    """(vi)(J): 15% of the greater side, and 15% of the lesser side's part above 25% of the greater. Micros, both >= 0."""
+    """(vi)(J): 15% of the greater side, and of the lesser side's part above 25% of the greater. Micros, both >= 0."""
     greater, lesser = max(long_mv, short_mv), min(long_mv, short_mv)
     free = int(money.fraction(greater, rules.ppm("net_capital.haircut.equity_offset")))
     return int(money.fraction(greater + max(0, lesser - free), rules.ppm("net_capital.haircut.equity")))

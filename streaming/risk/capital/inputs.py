@@ -12,7 +12,7 @@ import numpy as np
 
 from streaming.risk.holdings import CashBalances, Holdings
 from streaming.risk.market import PriceSet
-from streaming.risk.reference import Accounts, Instruments
+from streaming.risk.reference import AccountKind, Accounts, Instruments
 
 
 class Line(StrEnum):
@@ -201,6 +201,16 @@ class MarginCalls:
     account: np.ndarray
     amount: np.ndarray
     issued: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDeposit:
+    """What the last reserve computation of a kind of account requires in the bank, and when it is due."""
+
+    kind: AccountKind
+    required: int
+    due: int
+    """Microseconds since 1970-01-01 UTC."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,7 +294,7 @@ def deduction_lines(
 
 
 def _aged_fails(record: StockRecord | None, marks: Marks, rate: np.ndarray, cut: Cut, rules: Rules) -> StatementLine:
-    """Haircut on the securities failed to deliver, plus what the contract exceeds their market value by; not below 0."""
+    """Haircut on the securities not delivered, plus what the contract exceeds their market value by; not below 0."""
     code, name = "deduction.aged_fails", "Fails to deliver of five business days or more"
     if record is None:
         return not_supplied(code, name)
@@ -360,9 +360,9 @@ def indebtedness_lines(
     same security; reserve bank balances reduce it.
     """
     rule, street = "15c3-1(c)(1)", np.isin(clients.kind, (AccountKind.HOUSE,), invert=True)
-    credits = np.where(street, np.maximum(clients.margin, 0) + clients.short_credit, 0)
+    owed = np.where(street, np.maximum(clients.margin, 0) + clients.short_credit, 0)
     return (
-        line("ai.account_credits", "Credit balances of accounts", rule, Rows("account", ids[clients.account], credits)),
+        line("ai.account_credits", "Credit balances of accounts", rule, Rows("account", ids[clients.account], owed)),
         _record_money(record, "ai.customer_loans", "Loans on customers' securities", Location.PLEDGED),
         _record_money(record, "ai.fails_to_receive", "Fails to receive", Location.FAIL_TO_RECEIVE),
         _unmatched_loans(record, rule),
