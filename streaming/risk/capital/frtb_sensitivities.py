@@ -15,6 +15,8 @@ from streaming.risk.capital.frtb_buckets import NO_BUCKET, Assignment, Buckets, 
 from streaming.risk.holdings import Holdings
 from streaming.risk.market import PriceSet, PriceStatus
 from streaming.risk.money import LIMIT, MICRO, MoneyOverflowError, fraction, round_model
+from streaming.risk.pricing.contracts import Contracts
+from streaming.risk.pricing.revalue import revalue
 from streaming.risk.reference import Instruments, Kind
 from streaming.risk.rulebook import Rules
 
@@ -105,6 +107,30 @@ def option_sensitivities(values: Revaluation, weight: np.ndarray, rules: Rules) 
         -(values.weight_up - values.base - weight * delta),
         -(values.weight_down - values.base + weight * delta),
     )
+
+
+def revaluation(
+    contracts: Contracts,
+    codes: np.ndarray,
+    instruments: int,
+    spot: np.ndarray,
+    vol: np.ndarray,
+    weight: np.ndarray,
+    rules: Rules,
+) -> Revaluation:
+    """Revalue option contracts in full at the five shocks that the sensitivities need, in one call.
+
+    ``codes`` is the instrument code of each contract, ``instruments`` their number (the others get NaN); ``spot`` and
+    ``weight`` (risk weight of the bucket) are by row of underlying, ``vol`` by contract.
+    """
+    bump, point = 1 + float(rules.value("frtb.delta.bump")), float(rules.value("frtb.vega.bump"))
+    ones = np.ones(len(spot))
+    moves = np.stack([ones, ones * bump, 1 + weight, 1 - weight, ones], axis=1)
+    vols = np.stack([vol, vol, vol, vol, vol + point], axis=1)
+    table = np.full((instruments, moves.shape[1] + 1), np.nan)
+    table[codes, :-1] = revalue(contracts, spot[:, None] * moves, vols)
+    table[codes, -1] = vol
+    return Revaluation(*table.T)
 
 
 def equity_sensitivities(
