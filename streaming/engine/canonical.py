@@ -178,6 +178,8 @@ def _encode(value: Any, out: list[bytes], locators: bool = True) -> None:
         for key in sorted(value):
             _encode(key, out)
             _encode(value[key], out, locators)
+    elif hasattr(value, "__canonical__"):
+        _encode(value.__canonical__(), out, locators)
     elif is_dataclass(value):
         kept = [item.name for item in fields(value) if locators or not item.metadata.get("locator")]
         out.append(b"r" + struct.pack("<q", len(kept)))
@@ -241,6 +243,8 @@ def _decode(data: memoryview, at: int, kind: type | None = None) -> tuple[Any, i
         key, at = _decode(data, at)
         inner = nested.get(key)
         record[key], at = _decode(data, at, inner if isinstance(inner, type) and is_dataclass(inner) else None)
+        if hasattr(inner, "from_canonical"):
+            record[key] = inner.from_canonical(record[key])
     if tag == b"r" and kind:
         if set(record) != set(nested):
             raise EncodingError(f"{kind.__name__}: expected fields {sorted(nested)}, found {sorted(record)}")

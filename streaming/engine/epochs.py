@@ -172,8 +172,8 @@ def close_epochs(
     """The epochs after ``former`` up to ``until`` (microseconds, inclusive), from the arrival times not yet covered.
 
     ``arrivals[topic][partition]`` are the arrival times, ascending, of the messages after ``former``'s ends. An epoch
-    is closed at each interval in which something arrived and at each mark; the first new one announces ``versions``. Pure:
-    the same arrivals give the same epochs however they are handed over.
+    is closed at each interval in which something arrived and at each mark; the first new one announces ``versions``.
+    Pure: the same arrivals give the same epochs however they are handed over.
     """
     step = rules.interval_ms * 1000
     wanted = sorted(

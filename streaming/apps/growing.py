@@ -1,0 +1,54 @@
+"""Columns that grow all day without being copied at every step."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+class Growing:
+    """Equal-length int64 columns; appending is amortised, the canonical encoding is that of the plain arrays."""
+
+    def __init__(self, names: tuple[str, ...]):
+        self.names = names
+        self._columns = {name: np.empty(1024, np.int64) for name in names}
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The column: a view, valid until the next append."""
+        return self._columns[name][: self._length]
+
+    def append(self, rows: Mapping[str, np.ndarray]) -> None:
+        more = len(rows[self.names[0]])
+        if self._length + more > len(self._columns[self.names[0]]):
+            capacity = max(2 * len(self._columns[self.names[0]]), self._length + more)
+            for name in self.names:
+                grown = np.empty(capacity, np.int64)
+                grown[: self._length] = self._columns[name][: self._length]
+                self._columns[name] = grown
+        for name in self.names:
+            self._columns[name][self._length : self._length + more] = rows[name]
+        self._length += more
+
+    def keep(self, mask: np.ndarray) -> None:
+        """Only the rows of the mask stay, in order."""
+        kept = {name: self[name][mask] for name in self.names}
+        self.clear()
+        self.append(kept)
+
+    def clear(self) -> None:
+        self._length = 0
+
+    def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: self[name][rows] for name in self.names}
+
+    def __canonical__(self) -> dict[str, np.ndarray]:
+        return {name: self[name] for name in self.names}
+
+    @classmethod
+    def from_canonical(cls, columns: dict[str, np.ndarray]) -> "Growing":
+        made = cls(tuple(columns))
+        made.append(columns)
+        return made

@@ -1,0 +1,584 @@
+"""Positions and cash: every accepted event folded into quantity, cost basis, realised result and cash flow.
+
+The day's events are kept by place (epoch, feed, ordinal). A correct takes its original's place, a cancel removes it, and
+what it touched is folded again from the opening of the day: positions are as if the error had never happened.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streaming.apps.book import CANCEL, NEW, OPENING, TRADE
+from streaming.apps.growing import Growing
+from streaming.apps.reference import CASH_DIVIDEND, EXPIRY, SPLIT
+from streaming.apps.tables import build
+from streaming.engine.epochs import Epoch
+from streaming.engine.stretch import Stretch
+from streaming.risk import rulebook
+from streaming.risk.positions import fold as folding
+from streaming.risk.positions.fold import COST, FLOW, MEASURES, OPEN_COST, OPEN_QUANTITY, QUANTITY, FoldEvents, fold
+from streaming.risk.reference import Kind, Right
+from streaming.schema import results, sealed
+
+_EVENT = (
+    "key",
+    "epoch",
+    "rank",
+    "ordinal",
+    "kind",
+    "quantity",
+    "price",
+    "amount",
+    "denominator",
+    "source",
+    "id_high",
+    "id_low",
+    "version",
+    "settle_date",
+)
+_RANK_ACTION, _RANK_CUSTODY, _RANK_TRADE, _RANK_DELIVERY = range(4)
+_NO_SOURCE = -1
+_STATIC_DELIVERY = -2
+"""The underlying's leg of an exercise or assignment that came as an event of its own."""
+CODE = 1 << 32
+
+
+@dataclass(slots=True)
+class PositionsState:
+    """One shard's positions and cash. Keys are account code x 2^32 + instrument code, ascending."""
+
+    day: int = -1
+    instruments: pa.Table = field(default_factory=results.INSTRUMENTS.empty_table)
+    accounts: pa.Table = field(default_factory=results.ACCOUNTS.empty_table)
+    keys: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    measures: np.ndarray = field(default_factory=lambda: np.empty((0, MEASURES), np.int64))
+    opening: np.ndarray = field(default_factory=lambda: np.empty((0, MEASURES), np.int64))
+    """The measures with which the day began."""
+    events: Growing = field(default_factory=lambda: Growing(_EVENT))
+    """The day's effective events."""
+    trades: pa.Table = field(default_factory=results.TRADES.empty_table, metadata={"locator": True})
+    """The day's accepted trades, every version; what they amount to is in ``events``."""
+    actions: pa.Table = field(default_factory=results.ACTIONS.empty_table)
+    """The day's corporate actions."""
+    cash_ids: pa.Table = field(default_factory=lambda: _CASH_EVENTS.empty_table())
+    """The day's effective cash movements."""
+    cash: pa.Table = field(default_factory=lambda: _CASH.empty_table())
+    """Cash with which the day began, by account and currency."""
+    unsettled: pa.Table = field(default_factory=lambda: _UNSETTLED.empty_table())
+    """Flows of former days that settle later: account, currency, settle date, amount."""
+    rejects: pa.Table = field(default_factory=lambda: sealed.REJECTS.arrow.empty_table())
+
+
+_CASH = pa.schema([("account", pa.int32()), ("currency", pa.string()), ("amount", pa.int64())])
+_UNSETTLED = pa.schema([*_CASH, ("settle_date", pa.int32())])
+_CASH_EVENTS = pa.schema(
+    [
+        ("high", pa.uint64()),
+        ("low", pa.uint64()),
+        ("account", pa.int32()),
+        ("currency", pa.string()),
+        ("amount", pa.int64()),
+        ("settle_date", pa.int32()),
+        ("opening", pa.bool_()),
+    ]
+)
+
+
+class PositionsApp:
+    """Book rows into positions and cash."""
+
+    name = "positions"
+    inputs = ("reference", "book")
+    sharded = True
+    state = PositionsState
+
+    def empty(self, shard: int, shards: int) -> PositionsState:
+        return PositionsState()
+
+    def apply(self, state: PositionsState, stretch: Stretch) -> tuple[PositionsState, Mapping[str, pa.Table]]:
+        day = (stretch.last.day - _EPOCH_DAY).days
+        if day != state.day:
+            _begin_day(state, day)
+        for table in stretch.tables("reference", "instruments"):
+            state.instruments = table
+        for table in stretch.tables("reference", "accounts"):
+            state.accounts = table
+        for table in stretch.tables("book", "cash"):
+            _take_cash(state, table)
+        fresh, again = _fresh_events(state, stretch)
+        if len(fresh["key"]) or len(again):
+            _fold(state, fresh, again)
+        if not stretch.last.marked:
+            return state, {}
+        return state, {"holdings": holdings(state), "cash": cash_balances(state)}
+
+    def seal(self, state: PositionsState, epoch: Epoch) -> Mapping[str, pa.Table]:
+        tables = {
+            "positions": build(sealed.POSITIONS, _position_columns(state)),
+            "cash": build(sealed.CASH, _cash_columns(state)),
+            "actions": build(sealed.ACTIONS, _action_columns(state)),
+            "rejects": state.rejects,
+        }
+        if epoch.cut.endswith("/eod"):
+            tables["trades"] = build(sealed.TRADES, _trade_columns(state))
+        return tables
+
+
+_EPOCH_DAY = date(1970, 1, 1)
+_EXERCISE_THRESHOLD = "positions.exercise_by_exception"
+
+
+def holdings(state: PositionsState) -> pa.Table:
+    """Every position touched today or open: the measures by account and instrument code, sorted."""
+    columns = [state.keys // CODE, state.keys % CODE, *state.measures.T]
+    return pa.Table.from_arrays([pa.array(np.ascontiguousarray(c)) for c in columns], names=HOLDINGS)
+
+
+HOLDINGS = ["account", "instrument", "quantity", "cost", "open_quantity", "open_cost", "realised", "fees", "dividends"]
+HOLDINGS += ["flow", "bought", "sold"]
+
+
+def cash_balances(state: PositionsState) -> pa.Table:
+    """Trade-date cash by account and currency: what the day began with, movements, and the flows of trading."""
+    currency = state.instruments.column("currency").take(pa.array(state.keys % CODE))
+    flows = pa.table({"account": state.keys // CODE, "currency": currency, "amount": state.measures[:, FLOW]})
+    short = (state.measures[:, QUANTITY] < 0) & ~_is_option(state, state.keys)
+    proceeds = np.where(short, -state.measures[:, COST], 0)
+    moves, nothing = state.cash_ids, np.zeros
+    settled = pc.if_else(pc.less_equal(moves["settle_date"], state.day), moves["amount"], 0)
+    later = state.unsettled
+    parts = [
+        _cash_part(state.cash["account"], state.cash["currency"], state.cash["amount"], state.cash["amount"]),
+        _cash_part(moves["account"], moves["currency"], moves["amount"], settled),
+        _cash_part(flows["account"], flows["currency"], flows["amount"], nothing(len(flows), np.int64)),
+        _cash_part(flows["account"], flows["currency"], nothing(len(flows), np.int64), None, proceeds),
+        _cash_part(later["account"], later["currency"], nothing(len(later), np.int64), pc.negate(later["amount"])),
+    ]
+    sums = pa.concat_tables(parts).group_by(["account", "currency"], use_threads=False)
+    totals = sums.aggregate([("amount", "sum"), ("settled", "sum"), ("short_proceeds", "sum")])
+    totals = totals.rename_columns(["account", "currency", "amount", "settled", "short_proceeds"])
+    return totals.sort_by([("account", "ascending"), ("currency", "ascending")]).combine_chunks()
+
+
+def _cash_part(account, currency, amount, settled=None, short_proceeds=None) -> pa.Table:
+    none = np.zeros(len(account), np.int64)
+    columns = [account, currency, amount, none if settled is None else settled]
+    columns.append(none if short_proceeds is None else short_proceeds)
+    names = ("account", "currency", "amount", "settled", "short_proceeds")
+    types = (pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64())
+    arrays = [
+        (c if isinstance(c, (pa.Array, pa.ChunkedArray)) else pa.array(c)).cast(t) for c, t in zip(columns, types)
+    ]
+    return pa.table(dict(zip(names, arrays)))
+
+
+def _begin_day(state: PositionsState, day: int) -> None:
+    """Yesterday's end is today's beginning: the day's measures start again, its flows become balances."""
+    if state.day >= 0:
+        currency = state.instruments.column("currency").to_numpy(zero_copy_only=False)
+        balances = cash_balances(state)
+        later = _later_flows(state, currency, day)
+        state.cash = balances.select(["account", "currency", "amount"]).cast(_CASH)
+        state.unsettled = pa.concat_tables([state.unsettled, later]).filter(
+            pc.greater(pa.concat_tables([state.unsettled, later])["settle_date"], day)
+        )
+    state.day = day
+    kept = state.measures[:, QUANTITY] != 0
+    state.keys, state.measures = state.keys[kept], state.measures[kept]
+    for column in range(MEASURES):
+        if column not in (QUANTITY, COST):
+            state.measures[:, column] = 0
+    state.measures[:, OPEN_QUANTITY] = state.measures[:, QUANTITY]
+    state.measures[:, OPEN_COST] = state.measures[:, COST]
+    state.opening = state.measures.copy()
+    state.events.clear()
+    state.trades = results.TRADES.empty_table()
+    state.actions = results.ACTIONS.empty_table()
+    state.cash_ids = _CASH_EVENTS.empty_table()
+    state.rejects = sealed.REJECTS.arrow.empty_table()
+
+
+def _later_flows(state: PositionsState, currency: np.ndarray, day: int) -> pa.Table:
+    """The part of the ending day's trade flows that settles after ``day``, and cash movements likewise."""
+    events = state.events
+    rows = np.flatnonzero((events["kind"] == folding.TRADE) & (events["settle_date"] > day))
+    key = events["key"][rows]
+    multiplier = state.instruments.column("multiplier").to_numpy()[key % CODE]
+    amount = -events["quantity"][rows] * events["price"][rows] * multiplier - events["amount"][rows]
+    trades = pa.table(
+        {
+            "account": key // CODE,
+            "currency": currency[key % CODE],
+            "amount": amount,
+            "settle_date": events["settle_date"][rows],
+        }
+    )
+    moves = state.cash_ids.filter(pc.greater(state.cash_ids["settle_date"], day))
+    return pa.concat_tables([trades.cast(_UNSETTLED), moves.select(_UNSETTLED.names).cast(_UNSETTLED)])
+
+
+def _take_cash(state: PositionsState, rows: pa.Table) -> None:
+    """Movements by id: a correct replaces, a cancel removes."""
+    known = state.cash_ids
+    for version in (rows.filter(pc.equal(rows["action"], NEW)), rows.filter(pc.not_equal(rows["action"], NEW))):
+        if not version.num_rows:
+            continue
+        if pc.any(pc.not_equal(version["action"], NEW)).as_py():
+            last = dict(
+                zip(zip(version["key_high"].to_pylist(), version["key_low"].to_pylist()), range(version.num_rows))
+            )
+            gone = np.array(
+                [pair not in last for pair in zip(known["high"].to_pylist(), known["low"].to_pylist())], bool
+            )
+            known = known.filter(pa.array(gone))
+            version = version.take(pa.array(sorted(last.values())))
+            version = version.filter(pc.not_equal(version["action"], CANCEL))
+        opening = pc.equal(version["kind"], 0)
+        columns = [version[name] for name in ("key_high", "key_low", "account", "currency", "amount", "settle_date")]
+        known = pa.concat_tables([known, pa.Table.from_arrays([*columns, opening], schema=_CASH_EVENTS)])
+    state.cash_ids = known.combine_chunks()
+
+
+def _fresh_events(state: PositionsState, stretch: Stretch) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The stretch's events in fold form, and the keys that corrections touched (to be folded again)."""
+    parts: list[dict[str, np.ndarray]] = []
+    again: list[np.ndarray] = []
+    for table in stretch.tables("reference", "actions"):
+        state.actions = pa.concat_tables([state.actions, table]).combine_chunks()
+    for table in stretch.tables("book", "custody"):
+        opening = table.filter(pc.equal(table["kind"], OPENING))
+        parts.append(_custody_events(opening))
+    for table in stretch.tables("book", "trades"):
+        state.trades = pa.concat_tables([state.trades, table])
+        parts.append(_trade_events(state, table))
+        parts.append(_exercise_legs(state, table))
+    fresh = _joined(parts)
+    again.append(_replace_corrected(state, fresh))
+    live = fresh.pop("live")
+    fresh = {name: column[live] for name, column in fresh.items()}
+    _add_keys(state, fresh["key"])
+    actions = _joined([_action_events(state, table) for table in stretch.tables("reference", "actions")])
+    actions.pop("live")
+    state.events.append(fresh)
+    state.events.append(actions)
+    everything = {name: np.concatenate([fresh[name], actions[name]]) for name in _EVENT}
+    return everything, np.unique(np.concatenate(again))
+
+
+def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    names = (*_EVENT, "live")
+    return {
+        name: np.concatenate([part[name] for part in parts])
+        if parts
+        else np.empty(0, bool if name == "live" else np.int64)
+        for name in names
+    }
+
+
+def _columns(table: pa.Table, rank: int, **more: np.ndarray) -> dict[str, np.ndarray]:
+    """The event columns of book rows; what ``more`` does not name is 0."""
+    n = table.num_rows
+    own = {
+        "key": table["account"].to_numpy().astype(np.int64) * CODE + table["instrument"].to_numpy(),
+        "epoch": table["epoch"].to_numpy(),
+        "rank": np.full(n, rank),
+        "ordinal": table["ordinal"].to_numpy(),
+        "source": np.full(n, _NO_SOURCE),
+        "id_high": table["key_high"].to_numpy().view(np.int64),
+        "id_low": table["key_low"].to_numpy().view(np.int64),
+        "version": table["version"].to_numpy(),
+        "live": table["action"].to_numpy() != CANCEL,
+    }
+    return {name: np.zeros(n, np.int64) for name in _EVENT} | own | more
+
+
+def _custody_events(table: pa.Table) -> dict[str, np.ndarray]:
+    return _columns(
+        table,
+        _RANK_CUSTODY,
+        kind=np.full(table.num_rows, folding.OPEN),
+        quantity=table["quantity"].to_numpy(),
+        amount=table["cost"].to_numpy(),
+    )
+
+
+def _trade_events(state: PositionsState, table: pa.Table) -> dict[str, np.ndarray]:
+    code = table["instrument"].to_numpy()
+    exercised = table["kind"].to_numpy() != TRADE
+    cash_settled = _underlying_kind(state, code) == Kind.INDEX
+    price = np.where(exercised & ~cash_settled, 0, table["price"].to_numpy())
+    return _columns(
+        table,
+        _RANK_TRADE,
+        kind=np.full(table.num_rows, folding.TRADE),
+        quantity=table["quantity"].to_numpy(),
+        price=price,
+        amount=table["fee"].to_numpy(),
+        settle_date=table["settle_date"].to_numpy().astype(np.int64),
+    )
+
+
+def _exercise_legs(state: PositionsState, table: pa.Table) -> dict[str, np.ndarray]:
+    """The delivery of the underlying that an exercise or assignment brings with it."""
+    code = table["instrument"].to_numpy()
+    physical = (table["kind"].to_numpy() != TRADE) & (_underlying_kind(state, code) != Kind.INDEX)
+    table, code = table.filter(pa.array(physical)), code[physical]
+    delivered = _delivery(state, code, -table["quantity"].to_numpy())
+    events = _columns(table, _RANK_DELIVERY, source=np.full(len(code), _STATIC_DELIVERY), **delivered)
+    events["settle_date"] = table["settle_date"].to_numpy().astype(np.int64)
+    events["key"] = events["key"] // CODE * CODE + _reference(state, "underlying", code)
+    return events
+
+
+def _delivery(state: PositionsState, option: np.ndarray, exercised: np.ndarray) -> dict[str, np.ndarray]:
+    """Units of the underlying received for signed contracts exercised (long positive), at the strike."""
+    quantity = exercised * _reference(state, "right", option) * _reference(state, "multiplier", option)
+    return {
+        "kind": np.full(len(option), folding.DELIVER),
+        "quantity": quantity,
+        "price": _reference(state, "strike", option),
+    }
+
+
+def _reference(state: PositionsState, name: str, code: np.ndarray) -> np.ndarray:
+    values = state.instruments.column(name).to_numpy(zero_copy_only=False)
+    return values[code].astype(np.int64) if len(values) else np.zeros(len(code), np.int64)
+
+
+def _underlying_kind(state: PositionsState, code: np.ndarray) -> np.ndarray:
+    return _reference(state, "kind", _reference(state, "underlying", code))
+
+
+def _is_option(state: PositionsState, keys: np.ndarray) -> np.ndarray:
+    return _reference(state, "kind", keys % CODE) == Kind.OPTION
+
+
+def _replace_corrected(state: PositionsState, fresh: dict[str, np.ndarray]) -> np.ndarray:
+    """Give each correct its original's place and remove what it replaces; the keys that this touches.
+
+    A correct of a trade that is none of the day's is refused here: it belongs to a restatement of that trade's date.
+    """
+    touched: list[np.ndarray] = [np.empty(0, np.int64)]
+    done: set[tuple[int, int, int]] = set()
+    for i in np.flatnonzero(fresh["version"] > 1).tolist():
+        high, low, version = fresh["id_high"][i], fresh["id_low"][i], fresh["version"][i]
+        if (int(high), int(low), int(version)) in done:
+            continue
+        done.add((int(high), int(low), int(version)))
+        same = (fresh["id_high"] == high) & (fresh["id_low"] == low)
+        this, older = same & (fresh["version"] == version), same & (fresh["version"] < version)
+        events = state.events
+        stored = (events["id_high"] == high) & (events["id_low"] == low)
+        if stored.any():
+            first = int(np.argmax(stored))
+            place = events["epoch"][first], events["ordinal"][first]
+            touched.append(events["key"][stored].copy())
+            events.keep(~stored)
+        elif older.any():
+            first = int(np.argmax(older))
+            place = fresh["epoch"][first], fresh["ordinal"][first]
+        else:
+            live = this & fresh["live"]
+            _reject(state, {name: fresh[name][this] for name in _EVENT}, "corrects a trade of an earlier business date")
+            fresh["live"][live] = False
+            continue
+        fresh["live"][older] = False
+        fresh["epoch"][this], fresh["ordinal"][this] = place
+        touched.append(fresh["key"][same])
+    return np.unique(np.concatenate(touched))
+
+
+def _action_events(state: PositionsState, table: pa.Table) -> dict[str, np.ndarray]:
+    """Actions for every key of their instrument, whatever it holds: the fold knows."""
+    if not len(state.keys) or not table.num_rows:
+        return _joined([])
+    parts = []
+    for i, action in enumerate(table.to_pylist()):
+        keys = state.keys[state.keys % CODE == action["instrument"]]
+        parts.append(_action_for(state, action, i, keys))
+    return _joined(parts)
+
+
+def _action_for(state: PositionsState, action: dict, place: int, keys: np.ndarray) -> dict[str, np.ndarray]:
+    n = len(keys)
+    kind = {SPLIT: folding.SPLIT, CASH_DIVIDEND: folding.DIVIDEND, EXPIRY: folding.EXPIRE}[action["kind"]]
+    price = action["amount"] if action["kind"] == CASH_DIVIDEND else action["price"]
+    if action["kind"] == EXPIRY:
+        code = np.array([action["instrument"]])
+        in_the_money = max(
+            int(_reference(state, "right", code)[0]) * (price - int(_reference(state, "strike", code)[0])), 0
+        )
+        price = in_the_money if _underlying_kind(state, code)[0] == Kind.INDEX else 0
+    events = {name: np.zeros(n, np.int64) for name in _EVENT}
+    events |= {
+        "key": keys,
+        "epoch": np.full(n, action["epoch"]),
+        "rank": np.full(n, _RANK_ACTION),
+        "ordinal": np.full(n, _action_number(state, action["id"])),
+        "kind": np.full(n, kind),
+        "price": np.full(n, price),
+        "amount": np.full(n, action["numerator"]),
+        "denominator": np.full(n, action["denominator"]),
+        "source": np.full(n, _NO_SOURCE),
+        "version": np.ones(n, np.int64),
+        "live": np.ones(n, bool),
+    }
+    return events
+
+
+def _action_number(state: PositionsState, id_: str) -> int:
+    """The place of an action among the day's."""
+    return int(pc.index(state.actions["id"], id_).as_py())
+
+
+def _add_keys(state: PositionsState, keys: np.ndarray) -> None:
+    """Rows for keys seen for the first time; actions of the day that came before them apply to nothing."""
+    new = np.setdiff1d(keys, state.keys)
+    if not len(new):
+        return
+    at = np.searchsorted(state.keys, new)
+    state.keys = np.insert(state.keys, at, new)
+    state.measures = np.insert(state.measures, at, 0, axis=0)
+    state.opening = np.insert(state.opening, at, 0, axis=0)
+
+
+def _fold(state: PositionsState, fresh: dict[str, np.ndarray], again: np.ndarray) -> None:
+    """Fold options first: what expires in the money is delivered into the underlyings, which come second."""
+    option = _is_option(state, fresh["key"])
+    again_option = _is_option(state, again)
+    delivered, replaced = _fold_options(
+        state, {name: column[option] for name, column in fresh.items()}, again[again_option]
+    )
+    _add_keys(state, delivered["key"])
+    state.events.append(delivered)
+    rest = {name: np.concatenate([fresh[name][~option], delivered[name]]) for name in _EVENT}
+    _fold_keys(state, rest, np.unique(np.concatenate([again[~again_option], replaced])))
+
+
+def _fold_options(
+    state: PositionsState, fresh: dict[str, np.ndarray], again: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Fold option keys; returns the deliveries that follow, and the underlying keys whose old deliveries are gone."""
+    stale = np.isin(state.events["source"], again) & (state.events["source"] >= 0)
+    replaced = state.events["key"][stale].copy()
+    if stale.any():
+        state.events.keep(~stale)
+    events, expired = _fold_keys(state, fresh, again)
+    threshold = int(rulebook.load().at(state_day(state)).micros(_EXERCISE_THRESHOLD))
+    rows = np.flatnonzero((events["kind"] == folding.EXPIRE) & (expired != 0))
+    code = events["key"][rows] % CODE
+    physical = _underlying_kind(state, code) != Kind.INDEX
+    settlement = _settlement(state, events["ordinal"][rows])
+    value = _reference(state, "right", code) * (settlement - _reference(state, "strike", code))
+    rows = rows[physical & (value >= threshold)]
+    code = events["key"][rows] % CODE
+    deliveries = {name: np.zeros(len(rows), np.int64) for name in _EVENT}
+    deliveries |= {
+        "epoch": events["epoch"][rows],
+        "rank": np.full(len(rows), _RANK_DELIVERY),
+        "ordinal": events["ordinal"][rows],
+        "source": events["key"][rows],
+        "key": events["key"][rows] // CODE * CODE + _reference(state, "underlying", code),
+        "version": np.ones(len(rows), np.int64),
+    }
+    return deliveries | _delivery(state, code, expired[rows]), replaced
+
+
+def _settlement(state: PositionsState, action_numbers: np.ndarray) -> np.ndarray:
+    prices = state.actions["price"].to_numpy()
+    return prices[action_numbers] if len(prices) else np.zeros(len(action_numbers), np.int64)
+
+
+def state_day(state: PositionsState) -> date:
+    return date.fromordinal(_EPOCH_DAY.toordinal() + state.day)
+
+
+def _fold_keys(
+    state: PositionsState, fresh: dict[str, np.ndarray], again: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Fold fresh events from where the keys stand, and the keys of ``again`` from the opening of the day."""
+    if len(again):
+        stored = np.flatnonzero(np.isin(state.events["key"], again))
+        keep = ~np.isin(fresh["key"], again)
+        old = state.events.take(stored)
+        fresh = {name: np.concatenate([fresh[name][keep], old[name]]) for name in _EVENT}
+        rows = np.searchsorted(state.keys, again)
+        state.measures[rows] = state.opening[rows]
+    order = np.lexsort((fresh["source"], fresh["ordinal"], fresh["rank"], fresh["epoch"], fresh["key"]))
+    events = {name: column[order] for name, column in fresh.items()}
+    expired = np.zeros(len(order), np.int64)
+    if len(order):
+        columns = FoldEvents(
+            np.searchsorted(state.keys, events["key"]),
+            events["kind"],
+            events["quantity"],
+            events["price"],
+            events["amount"],
+            events["denominator"],
+            _reference(state, "multiplier", events["key"] % CODE),
+        )
+        refused = fold(state.measures, columns, expired)
+        if refused.any():
+            _reject(state, {name: column[refused] for name, column in events.items()}, "overflow of a sum")
+    return events, expired
+
+
+def _reject(state: PositionsState, events: dict[str, np.ndarray], reason: str) -> None:
+    columns = {
+        "account": _texts(state.accounts, events["key"] // CODE),
+        "instrument": _texts(state.instruments, events["key"] % CODE),
+        "epoch": events["epoch"],
+        "ordinal": events["ordinal"],
+        "reason": pa.array([reason] * len(events["key"]), pa.string()),
+    }
+    state.rejects = pa.concat_tables([state.rejects, build(sealed.REJECTS, columns)])
+
+
+def _texts(table: pa.Table, codes: np.ndarray) -> pa.Array:
+    return table.column("id").combine_chunks().take(pa.array(codes.astype(np.int64)))
+
+
+def _position_columns(state: PositionsState) -> dict[str, object]:
+    columns = holdings(state)
+    code = state.keys % CODE
+    return {name: columns[name] for name in HOLDINGS} | {
+        "account": _texts(state.accounts, state.keys // CODE),
+        "instrument": _texts(state.instruments, code),
+        "currency": state.instruments.column("currency").take(pa.array(code)),
+    }
+
+
+def _cash_columns(state: PositionsState) -> dict[str, object]:
+    balances = cash_balances(state)
+    return {name: balances[name] for name in balances.column_names} | {
+        "account": _texts(state.accounts, balances["account"].to_numpy())
+    }
+
+
+def _action_columns(state: PositionsState) -> dict[str, object]:
+    table = state.actions
+    return {name: table[name] for name in table.column_names if name != "epoch"} | {
+        "kind": pa.array(["split", "cash_dividend", "expiry"]).take(table["kind"]),
+        "instrument": _texts(state.instruments, table["instrument"].to_numpy()),
+    }
+
+
+def _trade_columns(state: PositionsState) -> dict[str, object]:
+    """The effective version of each of the day's trades."""
+    trades = state.trades.combine_chunks()
+    newest: dict[tuple[int, int], int] = {}
+    for row, pair in enumerate(zip(trades["key_high"].to_pylist(), trades["key_low"].to_pylist(), strict=True)):
+        newest[pair] = row
+    trades = trades.take(pa.array(sorted(newest.values()), pa.int64()))
+    trades = trades.filter(pc.not_equal(trades["action"], CANCEL))
+    same = ("id", "version", "quantity", "price", "fee", "event_time", "settle_date", "counterparty", "venue")
+    return {name: trades[name] for name in (*same, "partition", "offset")} | {
+        "account": _texts(state.accounts, trades["account"].to_numpy()),
+        "instrument": _texts(state.instruments, trades["instrument"].to_numpy()),
+        "kind": pa.array(["trade", "exercise", "assignment"]).take(trades["kind"]),
+        "topic": pa.array(["trades"] * trades.num_rows),
+    }

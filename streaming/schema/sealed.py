@@ -1,0 +1,249 @@
+"""The tables of a cut: a public contract. Money in decimals, ids in text, no floats, rows unique by key.
+
+Amounts are in the currency of the row, or in the reporting currency (USD) where there is none.
+"""
+
+from streaming.schema.model import DAY, FINE, FLAG, INSTANT, MONEY, RATE, TEXT, WHOLE, Column, Table
+
+_ACCOUNT = Column("account", TEXT, text="account id")
+_INSTRUMENT = Column("instrument", TEXT, text="instrument id")
+_CURRENCY = Column("currency", TEXT, text="ISO 4217")
+
+COUNTS = Table(
+    "counts",
+    ("app", "topic", "partition"),
+    (
+        Column("app", TEXT),
+        Column("topic", TEXT),
+        Column("partition", WHOLE),
+        Column("events", WHOLE, "events", "raw events up to the cut"),
+        Column("applied", WHOLE, "events"),
+        Column("duplicate", WHOLE, "events"),
+        Column("quarantined", WHOLE, "events"),
+        Column("parked", WHOLE, "events", "waiting for a predecessor or for reference data"),
+    ),
+    "Every raw event up to the cut is exactly one of applied, duplicate, quarantined, parked.",
+)
+
+QUARANTINE = Table(
+    "quarantine",
+    ("topic", "partition", "ordinal"),
+    (
+        Column("topic", TEXT),
+        Column("partition", WHOLE),
+        Column("ordinal", WHOLE, text="number of the event in its partition"),
+        Column("epoch", WHOLE, text="when it was refused"),
+        Column("reason", TEXT),
+        Column("detail", TEXT, text="expected and found"),
+        Column("payload_digest", TEXT, text="SHA-256, first 32 hex digits"),
+        Column("offset", WHOLE, locator=True),
+    ),
+    "The business day's refused events.",
+)
+
+REJECTS = Table(
+    "rejects",
+    ("account", "instrument", "epoch", "ordinal"),
+    (
+        _ACCOUNT,
+        _INSTRUMENT,
+        Column("epoch", WHOLE),
+        Column("ordinal", WHOLE),
+        Column("reason", TEXT),
+    ),
+    "Accepted events that an application could not apply, by name.",
+)
+
+INSTRUMENTS = Table(
+    "instruments",
+    ("id",),
+    (
+        Column("id", TEXT),
+        Column("kind", TEXT),
+        Column("underlying", TEXT),
+        _CURRENCY,
+        Column("multiplier", WHOLE, "units of the underlying"),
+        Column("right", TEXT),
+        Column("strike", MONEY, "currency per unit"),
+        Column("expiry", DAY, required=False),
+        Column("style", TEXT),
+        Column("sector", TEXT),
+        Column("issuer", TEXT),
+        Column("adv", WHOLE, "units", "-1 = unknown"),
+        Column("shares_outstanding", WHOLE, "units", "-1 = unknown"),
+        Column("market_cap", WHOLE, "USD", "-1 = unknown"),
+        Column("isin", TEXT),
+    ),
+    "Instruments known at the cut.",
+)
+
+ACCOUNTS = Table(
+    "accounts",
+    ("id",),
+    (
+        Column("id", TEXT),
+        Column("client", TEXT),
+        Column("kind", TEXT),
+        Column("margin_type", TEXT),
+        Column("strategy", TEXT),
+        Column("prime_broker", FLAG),
+        _CURRENCY,
+        Column("lei", TEXT),
+        Column("country", TEXT),
+    ),
+    "Accounts known at the cut.",
+)
+
+POSITIONS = Table(
+    "positions",
+    ("account", "instrument"),
+    (
+        _ACCOUNT,
+        _INSTRUMENT,
+        _CURRENCY,
+        Column("quantity", WHOLE, "units", "signed"),
+        Column("cost", MONEY, "currency", "signed cost basis of the open quantity"),
+        Column("open_quantity", WHOLE, "units", "with which the day began"),
+        Column("open_cost", MONEY, "currency"),
+        Column("realised", MONEY, "currency", "result of what was closed today"),
+        Column("fees", MONEY, "currency", "charged today"),
+        Column("dividends", MONEY, "currency", "received today; paid on shorts negative"),
+        Column("flow", MONEY, "currency", "signed cash effect of today's events"),
+        Column("bought", WHOLE, "units", "today"),
+        Column("sold", WHOLE, "units", "today"),
+    ),
+    "Positions open or touched today.",
+)
+
+CASH = Table(
+    "cash",
+    ("account", "currency"),
+    (
+        _ACCOUNT,
+        _CURRENCY,
+        Column("amount", MONEY, "currency", "trade-date balance: positive = the firm owes the account"),
+        Column("settled", MONEY, "currency", "the part settled on the business date"),
+        Column("short_proceeds", MONEY, "currency", "credit of open short sales inside the balance"),
+    ),
+    "Cash by account and currency.",
+)
+
+TRADES = Table(
+    "trades",
+    ("id",),
+    (
+        Column("id", TEXT),
+        Column("version", WHOLE),
+        _ACCOUNT,
+        _INSTRUMENT,
+        Column("kind", TEXT),
+        Column("quantity", WHOLE, "units", "signed: bought positive"),
+        Column("price", MONEY, "currency per unit"),
+        Column("fee", MONEY, "currency"),
+        Column("event_time", INSTANT),
+        Column("settle_date", DAY, required=False),
+        Column("counterparty", TEXT),
+        Column("venue", TEXT),
+        Column("topic", TEXT, locator=True),
+        Column("partition", WHOLE, locator=True),
+        Column("offset", WHOLE, locator=True),
+    ),
+    "The day's effective trades, each in its newest version (end of day only).",
+)
+
+ACTIONS = Table(
+    "actions",
+    ("id",),
+    (
+        Column("id", TEXT),
+        Column("kind", TEXT),
+        _INSTRUMENT,
+        Column("numerator", WHOLE),
+        Column("denominator", WHOLE),
+        Column("amount", MONEY, "currency per unit"),
+        Column("price", MONEY, "currency per unit"),
+        Column("pay_date", DAY, required=False),
+    ),
+    "The day's corporate actions and expiries.",
+)
+
+PRICES = Table(
+    "prices",
+    ("instrument",),
+    (
+        _INSTRUMENT,
+        _CURRENCY,
+        Column("price", MONEY, "currency per unit", "0 where missing, see status"),
+        Column("status", TEXT, text="good, last_good, stale or missing"),
+        Column("age", WHOLE, "seconds", "since the price's event time; -1 when missing"),
+        Column("source", TEXT),
+        Column("previous_close", MONEY, "currency per unit", "0 where unknown"),
+        Column("close", MONEY, "currency per unit", "official close of the business date; 0 where there is none yet"),
+        Column("held", FLAG, text="whether any account holds it or an option on it"),
+        Column("price_set", TEXT),
+    ),
+    "The price set of the cut: one price per instrument.",
+)
+
+FX = Table(
+    "fx",
+    ("currency",),
+    (_CURRENCY, Column("rate", RATE, "USD per unit"), Column("price_set", TEXT)),
+    "Conversion rates of the price set.",
+)
+
+VALUATION = Table(
+    "valuation",
+    ("instrument",),
+    (
+        _INSTRUMENT,
+        Column("model_value", MONEY, "currency per unit", "with today's inputs"),
+        Column("vol", RATE, "per year", "implied, or fitted; 0 where it has no meaning"),
+        Column("vol_source", TEXT, text="implied, fitted, proxy or none"),
+        Column("delta", RATE, "per 1.00 of spot"),
+        Column("gamma", FINE, "per 1.00 of spot"),
+        Column("vega", MONEY, "currency per 1.00 of volatility"),
+        Column("price_set", TEXT),
+    ),
+    "Model values of the price set.",
+)
+"""``model_value`` is per unit of the underlying."""
+
+PNL = Table(
+    "pnl",
+    ("account", "instrument"),
+    (
+        _ACCOUNT,
+        _INSTRUMENT,
+        _CURRENCY,
+        Column("quantity", WHOLE, "units"),
+        Column("price", MONEY, "currency per unit"),
+        Column("market_value", MONEY, "currency", "signed"),
+        Column("unrealised", MONEY, "currency", "market value less cost basis"),
+        Column("realised", MONEY, "currency", "today"),
+        Column("day_pnl", MONEY, "currency", "since the previous close: on opening positions, trades, dividends, fees"),
+        Column("market_value_usd", MONEY, "USD"),
+        Column("day_pnl_usd", MONEY, "USD"),
+        Column("price_status", TEXT),
+        Column("price_set", TEXT),
+    ),
+    "Profit and loss and market value by position.",
+)
+
+EXPOSURE = Table(
+    "exposure",
+    ("account",),
+    (
+        _ACCOUNT,
+        Column("long_value", MONEY, "USD"),
+        Column("short_value", MONEY, "USD", "absolute"),
+        Column("cash", MONEY, "USD"),
+        Column("equity", MONEY, "USD", "cash plus market value"),
+        Column("day_pnl", MONEY, "USD"),
+        Column("delta_value", MONEY, "USD", "sum of delta x spot x units"),
+        Column("vega", MONEY, "USD per 1.00 of volatility"),
+        Column("unpriced", WHOLE, "positions", "without any price"),
+        Column("price_set", TEXT),
+    ),
+    "What each account has and is exposed to.",
+)
