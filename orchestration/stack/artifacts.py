@@ -90,15 +90,8 @@ def resolve(infra: Path = INFRA, say: Callable[[str], None] = lambda _: None) ->
 def _copy_dependencies(maven: Path, infra: Path, lib: Path) -> None:
     incoming = lib / "incoming"
     shutil.rmtree(incoming, ignore_errors=True)
-    command = [
-        maven,
-        "-B",
-        "-ntp",
-        "-f",
-        infra / "pom.xml",
-        f"-Dlib.directory={incoming}",
-        "dependency:copy-dependencies",
-    ]
+    options = ["-B", "-ntp", "-f", str(infra / "pom.xml"), f"-Dlib.directory={incoming}"]
+    command = [str(maven), *options, "dependency:copy-dependencies"]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         errors = [line for line in done.stdout.splitlines() if line.startswith("[ERROR]")]

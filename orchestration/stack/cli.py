@@ -42,9 +42,7 @@ def stack() -> None:
 
 @stack.command()
 @data_option
-@click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="TOML file laid over infra/local/*.toml."
-)
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="TOML laid over infra/local/*.toml.")
 @click.option("--new-ports", is_flag=True, help="Choose all free ports again instead of keeping the recorded ones.")
 def up(data: Path, config: Path | None, new_ports: bool) -> None:
     """Start the stack, or wait for the one that is starting."""

@@ -144,7 +144,7 @@ def _plan_start(
     libraries = resolve(infra, say)
     for folder in (paths.data, paths.logs, paths.jobs):
         folder.mkdir(parents=True, exist_ok=True)
-    for folder in (paths.flink_temporary, paths.artifacts):  # of no use to a new JobManager
+    for folder in (paths.temporary, paths.artifacts):  # of no use to a new JobManager
         shutil.rmtree(folder, ignore_errors=True)
     ports = assign_ports(port_names(settings), paths, afresh=new_ports)
     plan = Plan(uuid.uuid4().hex, paths, infra, java, Path(sys.executable), libraries, settings, ports)
@@ -173,7 +173,7 @@ def _start_supervisor(plan: Plan) -> None:
 def _wait_until_ready(plan: Plan, progress: Progress) -> None:
     deadline = time.monotonic() + 2 * plan.settings.supervision.ready_timeout_s
     while True:
-        state = read_json(plan.paths.state)
+        state = _state(plan)
         progress(state)
         if state["phase"] == "ready":
             return
@@ -193,11 +193,10 @@ def _wait_until_ready(plan: Plan, progress: Progress) -> None:
 
 
 def _wait_until_gone(process: psutil.Process, plan: Plan, progress: Progress) -> None:
-    state = read_json(plan.paths.state)
-    grace_s = plan.settings.supervision.stop_grace_s * (len(state["services"]) + 1)
+    grace_s = plan.settings.supervision.stop_grace_s * (len(_state(plan)["services"]) + 1)
     deadline = time.monotonic() + grace_s
     while time.monotonic() < deadline:
-        progress(read_json(plan.paths.state))
+        progress(_state(plan))
         try:
             process.wait(POLL_S)
             return
@@ -205,6 +204,13 @@ def _wait_until_gone(process: psutil.Process, plan: Plan, progress: Progress) ->
             continue
     with contextlib.suppress(psutil.Error):
         process.kill()
+
+
+def _state(plan: Plan) -> dict[str, Any]:
+    found: dict[str, Any] | None = read_json(plan.paths.state)
+    if found is None:
+        raise StackError(f"{plan.paths.state} is gone: `plumbline stack down` clears up")
+    return found
 
 
 def _supervisor(plan: Plan) -> psutil.Process | None:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from orchestration.stack.errors import StackError
 from orchestration.stack.files import read_json, write_json
@@ -50,7 +50,7 @@ class JobSpec:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        found = read_json(path)
+        found: Any = read_json(path)
         try:
             required = found["name"], tuple(found["argv"]), found["job_id"]
             return cls(*required, savepoint=found.get("savepoint"), worker_pool=found.get("worker_pool", 0))

@@ -1,10 +1,12 @@
 """Keeps one process of the stack running: start, wait until ready, notice its death, wait, start again."""
 
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from orchestration.stack.plan import Plan
@@ -55,6 +57,7 @@ class Keeper:
         self._starts += 1
         self.restarts = self._starts - 1
         self._instance = f"{self.service.name}-{self._starts}"
+        self._temporary.mkdir(parents=True)
         self._process = start_process(
             [word.replace(INSTANCE, self._instance) for word in self.service.argv],
             stack_id=self._plan.stack_id,
@@ -66,6 +69,16 @@ class Keeper:
         self._identity = Identity.of(self._process.pid)
         self.condition, self._since = Condition.STARTING, now
         self._record("started", self.service.name, pid=self._process.pid, restart=self.restarts)
+
+    @property
+    def _temporary(self) -> Path:
+        return self._plan.paths.temporary / self._instance
+
+    def _clear(self) -> int:
+        """End what the process has left running and remove its temporary files; a killed one does neither."""
+        left = sweep(self._plan.stack_id, self.service.name)
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        return left
 
     def _watch(self, now: float) -> None:
         process = self._process
@@ -86,7 +99,7 @@ class Keeper:
             self.deaths = 0
 
     def _died(self, now: float, reason: str) -> None:
-        left = sweep(self._plan.stack_id, self.service.name)  # its children go with it, or they would be nobody's
+        left = self._clear()
         self.deaths += 1
         pid, self._process = self._identity.pid if self._identity else None, None
         if self.deaths >= self._limits.deaths_limit:
@@ -113,7 +126,7 @@ class Keeper:
             self._record("killed", self.service.name, pid=self._process.pid, reason="did not stop in time")
             stop_group(self._process, signal.SIGKILL)
             self._process.wait()
-        sweep(self._plan.stack_id, self.service.name)
+        self._clear()
         self._record("stopped", self.service.name, pid=self._process.pid)
         self._process = None
 

@@ -49,7 +49,8 @@ class Paths:
         return self.data / "config" / "flink"
 
     @property
-    def flink_temporary(self) -> Path:
+    def temporary(self) -> Path:
+        """One folder per start of a process, removed when that process has ended."""
         return self.data / "tmp"
 
     @property

@@ -139,9 +139,10 @@ class JobKeeper:
             submission.due = 0.0
 
     def stop(self) -> None:
-        """End the programs that are submitting."""
+        """End the programs that are submitting; the jobs stay wanted for the next start."""
         for name, submission in self._submissions.items():
             self._abandon(submission, name)
+            submission.state = jobs.final_state(self._plan.paths, name) or "wanted"
 
     def _last_line(self, name: str) -> str:
         lines = [line for line in last_lines(self._plan.paths.log(_service(name)), 20) if line.strip()]

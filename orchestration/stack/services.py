@@ -61,9 +61,8 @@ def worker_environment() -> dict[str, str]:
 
 def write_configuration(plan: Plan) -> None:
     """Write the configuration files of Kafka and Flink: the settings with addresses and directories filled in."""
-    for folder in (plan.paths.kafka_config.parent, plan.paths.flink_config, plan.paths.flink_temporary):
-        folder.mkdir(parents=True, exist_ok=True)
-    for folder in (plan.paths.checkpoints, plan.paths.savepoints, plan.paths.artifacts):
+    paths = plan.paths
+    for folder in (paths.kafka_config.parent, paths.flink_config, paths.checkpoints, paths.savepoints, paths.artifacts):
         folder.mkdir(parents=True, exist_ok=True)
     server = dict(plan.settings.kafka["server"]) | _kafka_addresses(plan)
     lines = [f"{name}={_property(value)}" for name, value in server.items()]
@@ -85,7 +84,8 @@ def format_command(plan: Plan, cluster_id: str) -> list[str]:
 
 
 def _kafka(plan: Plan) -> Service:
-    options = [*plan.settings.kafka["jvm"], "-XX:+ExitOnOutOfMemoryError", *_logging(plan)]
+    temporary = f"-Djava.io.tmpdir={_temporary(plan)}"
+    options = [*plan.settings.kafka["jvm"], "-XX:+ExitOnOutOfMemoryError", temporary, *_logging(plan)]
     argv = [str(plan.java), *options, "-cp", f"{plan.libraries.kafka}/*", "kafka.Kafka", str(plan.paths.kafka_config)]
     address = plan.endpoints.bootstrap_servers
     return Service("kafka", tuple(argv), address, lambda _: is_listening(plan.ports["kafka"]) and _has_broker(address))
@@ -93,6 +93,7 @@ def _kafka(plan: Plan) -> Service:
 
 def _jobmanager(plan: Plan) -> Service:
     argv = [*_flink_java(plan, "jobmanager"), JOBMANAGER, "--configDir", str(plan.paths.flink_config)]
+    argv += ["-D", f"io.tmp.dirs={_temporary(plan)}"]
     if plan.settings.prometheus:
         argv += ["-D", f"metrics.reporter.prom.port={plan.ports['prometheus_0']}"]
     rest = plan.endpoints.flink_rest
@@ -100,7 +101,10 @@ def _jobmanager(plan: Plan) -> Service:
 
 
 def _taskmanager(plan: Plan, number: int) -> Service:
-    options = dict(plan.settings.flink["taskmanager"]) | {"taskmanager.resource-id": INSTANCE}
+    options = dict(plan.settings.flink["taskmanager"]) | {
+        "taskmanager.resource-id": INSTANCE,
+        "io.tmp.dirs": _temporary(plan),
+    }
     if plan.settings.prometheus:
         options["metrics.reporter.prom.port"] = plan.ports[f"prometheus_{number}"]
     argv = [*_flink_java(plan, "taskmanager"), TASKMANAGER, "--configDir", str(plan.paths.flink_config)]
@@ -121,7 +125,7 @@ def _job_server(plan: Plan) -> Service:
         "--job-host": HOST,
         "--job-port": str(plan.ports["job_server"]),
         "--artifact-port": str(plan.ports["artifacts"]),
-        "--expansion-port": str(plan.ports["expansion"]),
+        "--expansion-port": "-1",  # none: no transform of another language is used
         "--artifacts-dir": str(plan.paths.artifacts),
         # The job server may lose sight of a job that lives on and whose workers still need its files.
         "--clean-artifacts-per-job": "false",
@@ -138,14 +142,19 @@ def _worker_pool(plan: Plan, number: int) -> Service:
 
 
 def _flink_java(plan: Plan, role: str) -> list[str]:
-    options = [*plan.settings.flink["jvm"][role], "-XX:+ExitOnOutOfMemoryError", *OPENS, *EXPORTS, *_logging(plan)]
+    own = [*plan.settings.flink["jvm"][role], f"-Djava.io.tmpdir={_temporary(plan)}"]
+    options = [*own, "-XX:+ExitOnOutOfMemoryError", *OPENS, *EXPORTS, *_logging(plan)]
     # Only jars on the class path: the job server stages every entry of its own, and a directory fails the job.
     return [str(plan.java), *options, "-cp", f"{plan.libraries.flink}/*"]
 
 
 def _logging(plan: Plan) -> list[str]:
     configuration = plan.infra / "log4j2.properties"
-    return [f"-Dlog4j2.configurationFile={configuration}", f"-Djava.io.tmpdir={plan.paths.flink_temporary}"]
+    return [f"-Dlog4j2.configurationFile={configuration}"]
+
+
+def _temporary(plan: Plan) -> str:
+    return str(plan.paths.temporary / INSTANCE)
 
 
 def _kafka_addresses(plan: Plan) -> dict[str, str]:
@@ -170,7 +179,6 @@ def _flink_addresses(plan: Plan) -> dict[str, Any]:
         "rest.bind-port": str(plan.ports["flink_rest"]),
         "taskmanager.host": HOST,
         "taskmanager.bind-host": HOST,
-        "io.tmp.dirs": str(plan.paths.flink_temporary),
         "state.checkpoints.dir": plan.paths.checkpoints.as_uri(),
         "state.savepoints.dir": plan.paths.savepoints.as_uri(),
     }

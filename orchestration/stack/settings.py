@@ -84,7 +84,7 @@ def load_settings(overrides: Path | None = None, infra: Path = INFRA) -> Setting
     """Read the settings; ``overrides`` is a TOML file with any of the same tables.
 
     Raises:
-        StackError: a file is missing or not TOML, a key of the stack's own tables is unknown, or a count is not positive.
+        StackError: a file is missing or not TOML, a key of the stack's own tables is unknown, a count is not positive.
     """
     tables: dict[str, Any] = {}
     for name in FILES:

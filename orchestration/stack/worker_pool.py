@@ -1,4 +1,4 @@
-"""Starts one Python worker process for each that Flink asks for: ``python -m orchestration.stack.worker_pool --port N``.
+"""Starts a Python worker process for each that Flink asks for: ``python -m orchestration.stack.worker_pool --port N``.
 
 Beam's own ``worker_pool_main`` would listen on every interface, ignore the pipeline's options in its workers (among
 them the size of the state cache, which it fixes at nothing), and stop a worker that prints much, since it never reads
