@@ -145,7 +145,7 @@ def scan_moves(
     steps = int(rules.value("portfolio_margin.scan.steps"))
     if 2 * steps != POINTS:
         raise ValueError(f"portfolio_margin.scan.steps: expected {POINTS // 2}, found {steps}")
-    underlying, classes = _underlying(instruments), _underlying_class(instruments)
+    underlying, classes = underlying_code(instruments), underlying_class(instruments)
     up, down = np.zeros(len(instruments), dtype=np.int64), np.zeros(len(instruments), dtype=np.int64)
     for cls in UnderlyingClass:
         if cls != UnderlyingClass.NONE:
@@ -258,7 +258,7 @@ def _scan(
             f"scan values: expected shapes {(len(instruments), POINTS)} and {(len(instruments),)}, "
             f"found {scan.shape} and {baseline.shape}"
         )
-    fx = _fx(instruments, prices)
+    fx = reporting_rates(instruments, prices)
     reason = _treatment(instruments, prices, scan, baseline, fx, any_marginable)
     treatment = reason[holdings.instrument]
     charge = _charges(holdings, instruments, prices, treatment, np.abs(fx), rules, strategy_requirement)
@@ -309,15 +309,16 @@ def _levels(
     )
 
 
-def _underlying(instruments: Instruments) -> np.ndarray:
+def underlying_code(instruments: Instruments) -> np.ndarray:
     """The code whose price moves each instrument; an option without a known underlying points at itself."""
     own = np.arange(len(instruments))
     known = (instruments.kind == Kind.OPTION) & (instruments.underlying >= 0) & (instruments.underlying < len(own))
     return np.where(known, instruments.underlying, own)
 
 
-def _underlying_class(instruments: Instruments) -> np.ndarray:
-    return instruments.underlying_class[_underlying(instruments)]
+def underlying_class(instruments: Instruments) -> np.ndarray:
+    """The class that each instrument's percentages depend on: that of its underlying."""
+    return instruments.underlying_class[underlying_code(instruments)]
 
 
 def _range(rules: Rules, name: str) -> tuple[int, int]:
@@ -325,7 +326,7 @@ def _range(rules: Rules, name: str) -> tuple[int, int]:
     return int(Decimal(str(table["up"])) * MICRO), int(Decimal(str(table["down"])) * MICRO)
 
 
-def _fx(instruments: Instruments, prices: PriceSet) -> np.ndarray:
+def reporting_rates(instruments: Instruments, prices: PriceSet) -> np.ndarray:
     """Reporting-currency ppm per instrument. Where none is known: minus the largest known rate, as a flag."""
     rates = np.full(len(instruments), -max((MICRO, *prices.fx.values())), dtype=np.int64)
     for currency, rate in prices.fx.items():
@@ -342,7 +343,7 @@ def _treatment(
     any_marginable: bool,
 ) -> np.ndarray:
     """:class:`Treatment` per instrument; the first reason of the list below that holds."""
-    underlying = _underlying(instruments)
+    underlying = underlying_code(instruments)
     option = instruments.kind == Kind.OPTION
     marginable = any_marginable | option | instruments.marginable.astype(bool)
     status, price = prices.status[underlying], prices.price[underlying]
@@ -350,7 +351,7 @@ def _treatment(
         (~(np.isin(instruments.kind, _ELIGIBLE_KINDS) & marginable), Treatment.NOT_ELIGIBLE),
         (option & (underlying == np.arange(len(instruments))), Treatment.MISSING_UNDERLYING),
         (instruments.multiplier <= 0, Treatment.MISSING_MULTIPLIER),
-        (_underlying_class(instruments) == UnderlyingClass.NONE, Treatment.UNKNOWN_CLASS),
+        (underlying_class(instruments) == UnderlyingClass.NONE, Treatment.UNKNOWN_CLASS),
         (fx < 0, Treatment.MISSING_RATE),
         ((status == PriceStatus.MISSING) | (price <= 0), Treatment.MISSING_PRICE),
         (prices.status == PriceStatus.MISSING, Treatment.MISSING_PRICE),
@@ -397,7 +398,7 @@ def full_charge(
     known = np.where(prices.price > 0, prices.price, np.maximum(prices.previous_close, 0))
     value = quantity * multiplier * known[code]
     value = np.where(value > 0, value, np.abs(holdings.cost[rows]))
-    delivered = np.where(option, np.maximum(known[_underlying(instruments)[code]], instruments.strike[code]), 0)
+    delivered = np.where(option, np.maximum(known[underlying_code(instruments)[code]], instruments.strike[code]), 0)
     uncovered = option & (holdings.quantity[rows] < 0)
     value = value + np.where(uncovered, quantity * multiplier * delivered, 0)
     last_resort = quantity * multiplier * rules.micros("portfolio_margin.missing.unit_charge")

@@ -21,7 +21,8 @@ def group_slots(account, group, n_groups):
     """Row to (account, group) slot, and the slots' accounts and groups, sorted. Rows come in ascending accounts."""
     n = len(account)
     owner, at = np.full(n_groups, -1, np.int64), np.empty(n_groups, np.int64)
-    slot, segment, first, slots, segments = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64), 0, 0
+    slot, segment, first = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    slots = segments = 0
     slot_account, slot_group, in_group = np.empty(n, np.int64), np.empty(n, np.int64), np.zeros(n_groups + 1, np.int64)
     for i in range(n):
         if owner[group[i]] != account[i]:
@@ -39,7 +40,8 @@ def group_slots(account, group, n_groups):
         by_group[start[slot_group[s]]] = s
         start[slot_group[s]] += 1
     sorted_group = np.empty(slots, np.int64)
-    for s in by_group:
+    for k in range(slots):
+        s = by_group[k]
         rank[s] = first[segment[s]]
         sorted_group[rank[s]] = slot_group[s]
         first[segment[s]] += 1
