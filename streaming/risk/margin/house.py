@@ -340,10 +340,11 @@ def _concentration_by_rate(
     held, adv, outstanding = _largest_holding(position, instruments, stock)
     both = np.zeros(len(rate), dtype=np.int64)
     for tier in ("1", "2"):
-        beyond = (outstanding > 0) & (held > fraction(outstanding, of(f"outstanding_share_{tier}")))
+        beyond = (outstanding > 0) & (held * MICRO > outstanding * of(f"outstanding_share_{tier}"))
         both = np.maximum(both, np.where(beyond, of(f"outstanding_rate_{tier}"), 0))
-    free = fraction(adv, of("adv_multiple"))
-    extra = np.where((adv > 0) & (held > free), -(-(held - free) // np.maximum(adv, 1)), 0)
+    # In millionths of a share, so that the whole numbers of shares compare exactly.
+    beyond_volume = np.maximum(0, held * MICRO - adv * of("adv_multiple"))
+    extra = np.where(adv > 0, -(-beyond_volume // np.maximum(1, adv * MICRO)), 0)
     points = extra * of("adv_points")
     long_total = np.minimum(np.maximum(long_rate, both) + points, np.maximum(MICRO, both))
     short_total = np.minimum(both + points, np.maximum(MICRO, both))
