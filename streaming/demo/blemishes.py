@@ -1,17 +1,18 @@
 """Messages that a book must refuse or hold back: each kind is planted a known number of times."""
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
+from itertools import count
 
 import numpy as np
 import orjson
 
-from streaming.demo.encode import instants
+from streaming.apps.routing import shard_of
+from streaming.demo.encode import compact, instants
 from streaming.demo.preopen import Batch
 from streaming.demo.session import SECOND
 from streaming.demo.spec import Truth, stream
 from streaming.demo.world import World
-from streaming.schema.raw import CASH, INSTRUMENTS, PRICES, TRADES
+from streaming.schema.raw import CASH, PRICES, TRADES
 
 Break = Callable[[dict], dict | bytes]
 _NAN = b"NaN"
@@ -55,7 +56,7 @@ CASH_BREAKS: dict[str, Break] = {
     "wrong_type": _set(amount="ten"),
     "unknown_account": _set(account="A9999X"),
     "unknown_value": _set(kind="gift"),
-    "unknown_currency": _set(currency="XXQ"),
+    "unknown_currency": _set(currency="dollars"),
 }
 PRICE_BREAKS: dict[str, Break] = {
     "not_json": lambda event: orjson.dumps(event)[:-9],
@@ -65,8 +66,10 @@ PRICE_BREAKS: dict[str, Break] = {
     "unknown_instrument": _set(instrument="ZZZZ"),
     "wrong_schema": _set(schema=99),
 }
+PLANTED = "generated:malformed"
+"""Source of the malformed prices."""
 PARKED_PER_SERIES = 2
-"""Trades that arrive just before the series listed during the day is known."""
+"""Trades that arrive just before a series listed during the day is known."""
 
 
 def batches(world: World, truth: Truth) -> Iterator[Batch]:
@@ -89,27 +92,31 @@ def _malformed(
         times = np.sort(random.integers(world.day.at(9, 40), world.day.at(15, 50), each))
         payloads, keys = [], []
         for number, time in enumerate(instants(times)):
-            event = deepcopy(template) | {"event_time": time}
+            event = template | {"event_time": time}
             if "id" in event:
                 event["id"] = f"BAD-{reason}-{number}"
             spoilt = spoil(event)
-            payloads.append(spoilt if isinstance(spoilt, bytes) else orjson.dumps(spoilt))
-            keys.append(_key(world, event, spoilt, reason))
+            payloads.append(spoilt if isinstance(spoilt, bytes) else compact(spoilt))
+            keys.append(_key(event, spoilt, reason))
         truth.add(f"{topic}.malformed.{reason}", each)
         yield topic, times, keys, payloads
 
 
-def _key(world: World, event: dict, spoilt: dict | bytes, reason: str) -> str:
+def _key(event: dict, spoilt: dict | bytes, reason: str) -> str:
     if "account" not in event:
         return ""
     if reason == "wrong_partition":
-        return elsewhere(world, event["account"])
+        return elsewhere(event["account"])
     return str(spoilt["account"]) if isinstance(spoilt, dict) else str(event["account"])
 
 
-def elsewhere(world: World, account: str) -> str:
-    """The id of another account."""
-    return next(other for other in world.account_ids if other != account)
+def elsewhere(account: str) -> str:
+    """A key that is sent to another shard than the account's, however many shards there are (two to sixteen)."""
+    for number in count():
+        key = f"{account}-{number}"
+        if all(shard_of(key, shards) != shard_of(account, shards) for shards in range(2, 17)):
+            return key
+    raise AssertionError
 
 
 def _trade(world: World) -> dict:
@@ -132,7 +139,7 @@ def _cash(world: World) -> dict:
 def _price(world: World) -> dict:
     return {
         "schema": PRICES.version, "instrument": "AAPL", "bid": 60.49, "ask": 60.51, "kind": "quote",
-        "sequence": 10**9, "source": "generated:tape", "business_date": str(world.day.date),
+        "sequence": 10**9, "source": PLANTED, "business_date": str(world.day.date),
     }  # fmt: skip
 
 
@@ -150,11 +157,8 @@ def _parked(world: World, truth: Truth) -> Batch:
                 "id": f"W{row}-{number}", "account": account, "instrument": universe.id[row], "quantity": 2,
                 "price": price, "venue": "XCBO", "event_time": instants(np.array([time]))[0],
             }  # fmt: skip
-            payloads.append(orjson.dumps(event))
+            payloads.append(compact(event))
             keys.append(account)
             times.append(time + 50_000)
     truth.add("trades.parked_then_released", len(payloads))
     return TRADES.name, np.array(times, dtype=np.int64), keys, payloads
-
-
-__all__ = ["CASH_BREAKS", "INSTRUMENTS", "PRICE_BREAKS", "TRADE_BREAKS", "batches"]

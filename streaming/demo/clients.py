@@ -50,8 +50,8 @@ _OTHERS = (("PAB01", "pab", "broker_dealer"), ("PAB02", "pab", "broker_dealer"),
            ("NCU01", "non_customer", "employee"), ("NCU02", "non_customer", "employee"))  # fmt: skip
 
 UNSECURED, DEFICIT, EURO = 0, 1, 2
-"""Within each sixty client accounts (the first of them only: the first sixty): the long/short account whose debit is
-unsecured after the day's fall, the one with a maintenance deficit, and the one with a euro balance."""
+"""Client accounts: the one whose debit is unsecured after the day's fall, the first with a maintenance deficit (one in
+each sixty), and the one with a euro balance; all of them long/short."""
 _CYCLE = 60
 
 
@@ -92,7 +92,8 @@ def build(spec: DaySpec) -> list[Client]:
 
 
 def _client(spec: DaySpec, number: int) -> Client:
-    style = _MIX[(number * 7) % len(_MIX)] if number > EURO else "long_short"
+    special = number <= EURO or number % _CYCLE == DEFICIT
+    style = "long_short" if special else _MIX[(number * 7) % len(_MIX)]
     owner = number - 1 if number % 10 == 9 else number  # every tenth client has two accounts
     return _make(spec, f"A{number:04d}", f"C{owner:04d}", "customer", style, number)
 

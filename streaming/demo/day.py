@@ -24,9 +24,24 @@ def generate(spec: DaySpec, truth: Truth | None = None, every: timedelta = timed
     ``truth`` is filled as the chunks are drawn. Raises :class:`ValueError` for a date the closes do not cover, or an
     unknown fault.
     """
-    truth = Truth() if truth is None else truth
-    world, plan = build(spec), faults.plan(spec.faults)
-    width = max(1, int(every / timedelta(microseconds=1)))
+    yield from _generate(spec, Truth() if truth is None else truth, every, faults.plan(spec.faults))
+
+
+def correction(spec: DaySpec) -> Chunk:
+    """The events that put the faults of a spec right; they arrive half an hour after the end-of-day cut.
+
+    Corporate actions can be announced late but not taken back, so a second announcement has no correction.
+    """
+    plan = faults.plan(spec.faults)
+    plan.undo = []
+    for _ in _generate(spec, Truth(), timedelta(hours=1), plan):
+        pass
+    return faults.corrections(plan.undo, build(spec))
+
+
+def _generate(spec: DaySpec, truth: Truth, every: timedelta, plan: faults.Plan) -> Iterator[Chunk]:
+    world = build(spec)
+    width = max(1, every // timedelta(microseconds=1))
     held = {topic: Pending() for topic in TOPICS}
     start = world.day.start
     for until, batches in _slots(world, truth):

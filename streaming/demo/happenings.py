@@ -15,6 +15,7 @@ from streaming.risk.money import MICRO
 from streaming.schema.raw import ACTIONS, CASH, TRADES
 
 _EXERCISES = 6
+"""Of each: exercises, and assignments."""
 _LATE_TRADES = 5
 
 
@@ -56,7 +57,7 @@ def _cash_movements(world: World, truth: Truth) -> Iterator[Batch]:
 
 
 def _exercises(world: World, truth: Truth) -> Iterator[Batch]:
-    """Early exercises by holders, and assignments of writers, of American series deep in the money."""
+    """Early exercises and assignments of American series deep in the money, told before the open: nobody trades first."""
     held, universe, day = world.opening, world.universe, world.day
     random = stream(world.spec.seed, "exercise")
     rows = held.instrument
@@ -64,21 +65,20 @@ def _exercises(world: World, truth: Truth) -> Iterator[Batch]:
     spot = universe.previous[universe.underlying[rows] % universe.underlyings]
     depth = universe.right[rows] * (spot - universe.strike[rows])
     deep = american & (depth > 0.03 * universe.strike[rows]) & (universe.expires[rows] > day.close)
+    largest = np.argsort(-np.abs(held.quantity), kind="stable")
     found = []
-    for kind, side, candidates in (
-        ("exercise", "sell", np.flatnonzero(deep & (held.quantity >= 4))),
-        ("assignment", "buy", np.flatnonzero(deep & (held.quantity <= -4))),
-    ):
-        chosen = random.permutation(candidates)[:_EXERCISES].tolist()
+    for kind, side, sign in (("exercise", "sell", 1), ("assignment", "buy", -1)):
+        candidates = largest[(deep & (held.quantity * sign >= 2))[largest]]
+        chosen = candidates[:_EXERCISES].tolist()
         truth.add(f"trades.{kind}", len(chosen))
         for place in chosen:
             account, instrument = int(held.account[place]), int(held.instrument[place])
-            quantity = 1 + int(random.integers(abs(int(held.quantity[place])) // 4))
+            quantity = 1 + int(random.integers(abs(int(held.quantity[place])) // 2))
             found.append({"id": f"X{len(found):04d}", "version": 1, "action": "new",
                           "account": world.account_ids[account], "instrument": universe.id[instrument], "kind": kind,
                           "side": side, "quantity": quantity, "price": 0, "fee": 0, "business_date": str(day.date),
                           "settle_date": str(day.settle), "counterparty": "OPTCLEAR", "currency": "USD"})  # fmt: skip
-    times = np.sort(random.integers(day.at(10), day.at(11), len(found)))
+    times = day.at(9, 29, 30) + np.arange(len(found), dtype=np.int64) * SECOND
     yield TRADES.name, times + 40_000, [row["account"] for row in found], events(TRADES.version, found, times)
 
 

@@ -1,6 +1,6 @@
 """Everything about a day that does not depend on how many trades and prices are drawn from it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +17,7 @@ STOCK_TICK = 1_000
 """Micros: the closes have three decimals."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class World:
     """The market, the accounts and their openings."""
 
@@ -52,7 +52,7 @@ class World:
 
 
 def on_tick(world: World, rows: np.ndarray, spot: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Micros: shares to 0.001; options at the model's price to 0.01, at least one tick; bills at their bank discount."""
+    """Micros: shares to 0.001, options at the model's price to 0.01 and at least one tick, bills discounted."""
     value = round_model(spot) // STOCK_TICK * STOCK_TICK
     option = world.universe.right[rows] != 0
     model = world.surface.price(world.universe, rows[option], spot[option], time[option])
@@ -99,6 +99,4 @@ def _cached(spec: DaySpec) -> World:
 
 def build(spec: DaySpec) -> World:
     """The world of a spec; faults and the late flag change nothing in it."""
-    from dataclasses import replace
-
     return _cached(replace(spec, faults=(), late=False))
