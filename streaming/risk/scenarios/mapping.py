@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streaming.risk.money import MICRO, fraction
+from streaming.risk.money import MICRO, checked_sum, fraction
 from streaming.risk.reference import NO_DATE, UNKNOWN_BETA, Instruments, Kind
 from streaming.risk.rulebook import Rules
 from streaming.risk.scenarios import dates, debt
@@ -39,7 +39,8 @@ class ShockTable:
     instrument: np.ndarray
     """int32 [row]: instrument code of the row."""
     row_of: np.ndarray
-    """int32 [instrument]: the row whose spot moves the instrument (an option: its underlying's)."""
+    """int32 [instrument]: the row whose spot moves the instrument (an option: its underlying's); -1 where the
+    underlying is unknown, and nothing can be valued."""
     spot: np.ndarray
     """int64 [row, scenario]: new price in ppm of the old, >= 0."""
     proxied: np.ndarray
@@ -89,9 +90,9 @@ class ShockTable:
 
     def proxied_share(self, gross: np.ndarray) -> np.ndarray:
         """int64 ppm [scenario]: gross exposure (micros by row, >= 0) whose move rests on a proxy, rounded down."""
-        total = sum(int(v) for v in gross)
-        shares = [sum(int(v) for v in gross[column]) for column in self.proxied.T]
-        return np.array([share * MICRO // total if total else 0 for share in shares], dtype=np.int64)
+        total = checked_sum(gross, "gross exposure")
+        shares = gross @ self.proxied.astype(np.int64)
+        return np.array([int(share) * MICRO // total if total else 0 for share in shares], dtype=np.int64)
 
 
 def shock_table(
@@ -156,9 +157,12 @@ class _Mapper:
         self.rows = rows
         row_of = np.full(len(instruments), -1, dtype=np.int32)
         row_of[rows] = np.arange(len(rows))
-        self.row_of = row_of[np.where(instruments.kind == Kind.OPTION, instruments.underlying, np.arange(len(row_of)))]
+        moved_by = np.where(instruments.kind == Kind.OPTION, instruments.underlying, np.arange(len(row_of)))
+        self.row_of = np.where(moved_by < 0, -1, row_of[moved_by]).astype(np.int32)
         self.ids, self.kind = instruments.id[rows], instruments.kind[rows]
         self.sector = instruments.sector[rows].astype(str)
+        names, self.sector_code = np.unique(self.sector, return_inverse=True)
+        self.sectors = len(names)
         self.unknown_beta = instruments.beta[rows] == UNKNOWN_BETA
         self.beta = np.where(self.unknown_beta, rules.ppm("stress.beta.default"), instruments.beta[rows])
         self.leverage = instruments.leverage[rows]
@@ -263,11 +267,12 @@ class _Mapper:
         has = loaded >= 0
         excess = loaded - factor
         plain = exposed & ~has & ~self.leveraged & ~self.volatility & ~(self.shorted & bool(scenario.squeeze))
-        for sector in np.unique(self.sector[plain]):
-            members = has & self.equity & ~self.leveraged & (self.sector == sector)
-            if sector and np.any(members):
-                average = int(np.rint(sum(int(e) for e in excess[members]) / np.count_nonzero(members)))
-                factor = np.where(plain & (self.sector == sector), factor + average, factor)
+        members = has & self.equity & ~self.leveraged & (self.sector != "")
+        count = np.bincount(self.sector_code[members], minlength=self.sectors)
+        total = np.zeros(self.sectors, dtype=np.int64)
+        np.add.at(total, self.sector_code[members], excess[members])
+        average = np.rint(total / np.maximum(count, 1)).astype(np.int64)
+        factor = np.where(plain, factor + average[self.sector_code], factor)
         indexed = (self.kind == Kind.INDEX) & ~has
         factor = np.where(has, loaded, np.where(indexed & ~self.volatility, MICRO + index, factor))
         return factor, exposed & ~has

@@ -42,7 +42,7 @@ class Unpriced:
     charge: np.ndarray
     """int64 micros of the reporting currency, >= 0."""
     reason: np.ndarray
-    """Text: ``no price``, ``no multiplier`` or ``no exchange rate``."""
+    """Text: ``no price``, ``no multiplier``, ``no exchange rate`` or ``no underlying``."""
 
 
 def stressed_book(
@@ -60,6 +60,7 @@ def stressed_book(
         "no price": prices.status[code] == PriceStatus.MISSING,
         "no multiplier": multiplier == 0,
         "no exchange rate": fx == 0,
+        "no underlying": (instruments.kind[code] == Kind.OPTION) & (instruments.underlying[code] < 0),
     }
     lost = np.logical_or.reduce(list(missing.values()))
     reason = np.select(list(missing.values()), list(missing), default="")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
+from streaming.risk.rulebook import Rules
+
 Margin = Callable[[np.ndarray], np.ndarray]
 
 MAX_FACTORS = 3
@@ -143,6 +145,17 @@ def covariance(sigmas: Sequence[float], correlation: np.ndarray | float = 0.0) -
     return matrix * np.outer(scale, scale)
 
 
+def index_axis(rules: Rules, step: float) -> np.ndarray:
+    """Index moves from the rulebook's largest fall to its largest rise, every ``step``, 0 exactly among them."""
+    low, high = (float(rules.value(f"stress.reverse.{end}")) for end in ("down", "up"))
+    return np.arange(round(low / step), round(high / step) + 1) * step
+
+
+def index_vix_covariance(index_sigma: float, vix_sigma: float, rules: Rules) -> np.ndarray:
+    """Covariance of the daily index return and the daily change of log VIX, at the rulebook's correlation."""
+    return covariance((index_sigma, vix_sigma), float(rules.value("stress.reverse.correlation")))
+
+
 def interpolated(axes: Sequence[np.ndarray], room: np.ndarray) -> Margin:
     """A margin function from room that was computed on a grid: linear between its points, NaN-free inside its range."""
     if room.shape != tuple(len(axis) for axis in axes):
@@ -150,9 +163,9 @@ def interpolated(axes: Sequence[np.ndarray], room: np.ndarray) -> Margin:
     return RegularGridInterpolator(tuple(axes), room, method="linear", bounds_error=True)
 
 
-def top_contributors(loss: np.ndarray, count: int) -> np.ndarray:
-    """Codes of the largest losses (micros by code), largest first, gains left out; ties go to the lower code."""
-    order = np.argsort(-loss, kind="stable")[:count]
+def top_contributors(loss: np.ndarray, rules: Rules) -> np.ndarray:
+    """Codes of the ten largest losses (micros by code), largest first, gains left out; ties go to the lower code."""
+    order = np.argsort(-loss, kind="stable")[: int(rules.value("stress.report.contributors"))]
     return order[loss[order] > 0]
 
 

@@ -3,12 +3,43 @@
 A part is a row of P&L vectors (an account, a strategy, an underlying, a position); the book is the sum of its parts.
 """
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from streaming.risk.money import MICRO
+from streaming.risk.rulebook import Rules
 from streaming.risk.var.tail import tail_count, tails
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """A book's VaR by part. Micros by part, except where said."""
+
+    diversified: int
+    """VaR of the book."""
+    standalone: np.ndarray
+    component: np.ndarray
+    """Sums exactly to ``diversified``."""
+    smoothed: np.ndarray
+    """The component averaged over neighbouring scenarios: steadier from day to day, the same sum."""
+    marginal: np.ndarray
+    """ppm of exposure."""
+    incremental: np.ndarray
+
+
+def attribute(parts: np.ndarray, exposure: np.ndarray, confidence: int, rules: Rules) -> Attribution:
+    """Every view of the VaR of a book by its parts [part, scenario]; ``exposure`` in micros by part, signed."""
+    found = component(parts, confidence)
+    return Attribution(
+        diversified(parts, confidence),
+        standalone(parts, confidence),
+        found,
+        component(parts, confidence, int(rules.value("var.component.neighbours"))),
+        marginal(found, exposure),
+        incremental(parts, confidence),
+    )
 
 
 def standalone(parts: np.ndarray, confidence: int) -> np.ndarray:

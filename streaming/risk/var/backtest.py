@@ -115,6 +115,7 @@ def traffic_light(observations: int, exceptions: int, confidence: int, rules: Ru
     _check(observations, exceptions)
     p = (MICRO - confidence) / MICRO
     tail = float(binom.sf(exceptions - 1, observations, p))
+    factors: list[int | None] = [None, None]
     if observations < int(rules.value("backtest.window")):
         return TrafficLight(INSUFFICIENT, None, None, tail)
     if observations == int(rules.value("backtest.window")) and confidence == rules.ppm("backtest.confidence"):
@@ -123,7 +124,6 @@ def traffic_light(observations: int, exceptions: int, confidence: int, rules: Ru
     else:
         below = float(binom.cdf(exceptions, observations, p))
         yellow, red = (below >= float(rules.value(f"backtest.zone.{name}_probability")) for name in ("yellow", "red"))
-        factors = [None, None]
     return TrafficLight(RED if red else YELLOW if yellow else GREEN, factors[0], factors[1], tail)
 
 

@@ -1,5 +1,6 @@
 """The rule calculator's VaR, expected-shortfall and backtest kinds."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import sqrt
@@ -66,7 +67,7 @@ def historical_weighted(case: Case) -> dict[str, object]:
     if len(set(numbers)) != len(numbers):
         raise case.refuse("scenario_numbers", "each scenario once")
     at = np.array(numbers, dtype=np.int64) - 1
-    result = {}
+    result: dict[str, object] = {}
     for decay in _rules().values("var.age.comparison"):
         weights = age_weights(count, float(decay))[at]
         result[f"lambda_{str(decay).replace('.', '_')}"] = _measures(weighted_tail(losses, weights, confidence))
@@ -88,7 +89,8 @@ def parametric(case: Case) -> dict[str, object]:
     result="one, two: each {var, es}; VaR = smallest loss with P(L > loss) <= 1-c",
 )
 def discrete(case: Case) -> dict[str, object]:
-    confidence, one = _confidence(case), _distribution(case, "one")
+    confidence = _confidence(case)
+    one = _distribution(case, "one")
     two = _distribution(case, "two_independent") if case.has("two_independent") else convolved(*one)
     return {
         "one": _measures(discrete_tail(*one, confidence)),
@@ -96,7 +98,7 @@ def discrete(case: Case) -> dict[str, object]:
     }
 
 
-def _distribution(case: Case, name: str) -> tuple[list[Fraction], list[Fraction]]:
+def _distribution(case: Case, name: str) -> tuple[Sequence[Fraction], Sequence[Fraction]]:
     pairs = case.items(name)
     if not pairs or any(not isinstance(pair, list) or len(pair) != 2 for pair in pairs):
         raise case.refuse(name, "a list of [loss, probability]")

@@ -1,11 +1,12 @@
 """From one day to several, and expected shortfall over liquidity horizons. Each scaling is labelled by its name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
 
 from streaming.risk.money import MICRO, round_model
+from streaming.risk.rulebook import Rules
 
 
 def square_root_of_time(amount: np.ndarray | int, days: int) -> np.ndarray:
@@ -21,12 +22,13 @@ def autocorrelated_factor(days: int, correlation: float) -> float:
     return sqrt(days + 2.0 * sum((days - i) * correlation**i for i in range(1, days)))
 
 
-def liquidity_adjusted_es(shortfalls: Sequence[int], horizons: Sequence[int], base: int) -> int:
+def liquidity_adjusted_es(shortfalls: Sequence[int], horizons: Sequence[int], rules: Rules) -> int:
     """Expected shortfall over liquidity horizons (MAR33.4), micros.
 
-    ``shortfalls[j]`` is the ES at the ``base`` horizon of the risk factors whose liquidity horizon is at least
-    ``horizons[j]`` (increasing, the first equal to ``base``): sqrt(sum (ES_j sqrt((LH_j - LH_{j-1}) / base))^2).
+    ``shortfalls[j]`` is the ES at the base horizon (10 days) of the risk factors whose liquidity horizon is at least
+    ``horizons[j]`` days (increasing, the first equal to the base): sqrt(sum (ES_j sqrt((LH_j - LH_{j-1}) / base))^2).
     """
+    base = int(rules.value("var.liquidity_horizon.base"))
     if list(horizons) != sorted(set(horizons)) or not horizons or horizons[0] != base:
         raise ValueError(f"liquidity horizons: expected increasing from {base}, found {list(horizons)}")
     total, before = 0.0, 0
@@ -36,6 +38,9 @@ def liquidity_adjusted_es(shortfalls: Sequence[int], horizons: Sequence[int], ba
     return int(round_model(sqrt(total)))
 
 
-def horizons_by_class(table: Mapping[str, object]) -> dict[str, int]:
-    """The rulebook's ``var.liquidity_horizon`` table as days by risk-factor class."""
-    return {name: int(str(days)) for name, days in table.items()}
+def liquidity_horizon(risk_class: str, rules: Rules) -> int:
+    """Days of a risk-factor class: ``large_cap_price``, ``small_cap_price``, ``large_cap_vol``, ``small_cap_vol``."""
+    table = rules.table("var.liquidity_horizon")
+    if risk_class not in table:
+        raise ValueError(f"liquidity horizon: expected one of {', '.join(sorted(table))}, found {risk_class!r}")
+    return int(str(table[risk_class]))

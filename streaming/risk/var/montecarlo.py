@@ -6,6 +6,7 @@ seed a block. Two runs with one seed are bit-identical.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numba import njit
@@ -59,15 +60,17 @@ def generator(
     covariance: np.ndarray,
     seed: int,
     rules: Rules,
-    degrees_of_freedom: float | None = None,
+    distribution: Literal["normal", "t"] = "normal",
     antithetic: bool = False,
 ) -> Generator:
-    """Moves with this covariance; its correlation is repaired where it has to be, and ``factor`` says so."""
-    if degrees_of_freedom is not None and degrees_of_freedom <= 2.0:
-        raise ValueError(f"t distribution: expected more than 2 degrees of freedom, found {degrees_of_freedom}")
+    """Moves with this covariance; its correlation is repaired where it has to be, and ``factor`` says so. The t has the
+    rulebook's degrees of freedom."""
+    degrees = float(rules.value("var.monte_carlo.degrees_of_freedom")) if distribution == "t" else None
+    if degrees is not None and degrees <= 2.0:
+        raise ValueError(f"t distribution: expected more than 2 degrees of freedom, found {degrees}")
     correlation, sigma = correlation_of(covariance)
     floor = float(rules.value("var.monte_carlo.eigenvalue_floor"))
-    return Generator(cholesky(correlation, floor), sigma, seed, degrees_of_freedom, antithetic)
+    return Generator(cholesky(correlation, floor), sigma, seed, degrees, antithetic)
 
 
 @dataclass(frozen=True, slots=True)

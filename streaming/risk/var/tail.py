@@ -46,7 +46,7 @@ def tail_count(scenarios: int, confidence: int) -> tuple[int, Fraction]:
     return -(-m.numerator // m.denominator), m
 
 
-def tail(losses: np.ndarray | Sequence[int], confidence: int, scenarios: int | None = None) -> Tail:
+def tail(losses: np.ndarray | Sequence[int | Fraction], confidence: int, scenarios: int | None = None) -> Tail:
     """Order-statistic VaR and discrete expected shortfall of equally likely losses.
 
     ES = (the k-1 largest losses + (m - (k-1)) x the k-th) / m. Integer losses give exact fractions. ``scenarios`` is
@@ -111,7 +111,7 @@ def discrete_tail(losses: Sequence[Fraction], probabilities: Sequence[Fraction],
     """VaR and ES of a discrete distribution: VaR is the smallest loss with P(L > loss) <= 1 - c."""
     if not losses or len(losses) != len(probabilities) or any(p < 0 for p in probabilities):
         raise ValueError("distribution: expected losses, each with a probability of at least 0")
-    if abs(sum(probabilities) - 1) > _REACHED:
+    if abs(float(sum(probabilities)) - 1.0) > _REACHED:
         raise ValueError(f"distribution: expected probabilities that sum to 1, found {float(sum(probabilities))}")
     p = Fraction(MICRO - confidence, MICRO)
     beyond, inside = Fraction(0), Fraction(0)
