@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 from streaming.apps.events import Parsed, parse
-from streaming.apps.intake import Check, Counts, Quarantine, first_failures, required
+from streaming.apps.intake import Check, Counts, Quarantine, first_failures, required, sealed_quarantine
 from streaming.apps.routing import shard_of
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import RawBatch, Stretch
@@ -173,7 +173,7 @@ class BookApp:
         return state, {name: table for name, table in rows.items() if table.num_rows}
 
     def seal(self, state: BookState, epoch: Epoch) -> Mapping[str, pa.Table]:
-        return {"counts": state.counts.table(), "quarantine": state.quarantine}
+        return {"counts": state.counts.sealed(self.name), "quarantine": sealed_quarantine(state.quarantine)}
 
 
 _EPOCH_DAY = date(1970, 1, 1)

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.apps.events import Parsed, parse
+from streaming.apps.tables import build
 from streaming.engine.stretch import RawBatch
-from streaming.schema import results
+from streaming.schema import results, sealed
 from streaming.schema.model import Topic
 
 OUTCOMES = ("events", "applied", "duplicate", "quarantined", "parked")
@@ -34,19 +35,20 @@ class Counts:
         counts = self.by_partition.get(f"{topic}/{partition}")
         return int(counts[0]) if counts is not None else 0
 
-    def table(self) -> pa.Table:
-        rows = [
-            {
-                "topic": name.rpartition("/")[0],
-                "partition": int(name.rpartition("/")[2]),
-                **dict(zip(OUTCOMES, c.tolist())),
-            }
-            for name, c in sorted(self.by_partition.items())
-        ]
-        return pa.Table.from_pylist(rows, COUNTS)
+    def sealed(self, app: str) -> pa.Table:
+        """The counts as a table of a cut."""
+        names = [name.rpartition("/") for name in self.by_partition]
+        counts = np.array(list(self.by_partition.values()), np.int64).reshape(-1, len(OUTCOMES))
+        columns: dict[str, object] = dict(zip(OUTCOMES, counts.T, strict=True))
+        columns["app"] = pa.array([app] * len(names), pa.string())
+        columns["topic"] = pa.array([topic for topic, _, _ in names], pa.string())
+        columns["partition"] = pa.array([int(partition) for _, _, partition in names], pa.int64())
+        return build(sealed.COUNTS, columns)
 
 
-COUNTS = pa.schema([("topic", pa.string()), ("partition", pa.int32()), *((name, pa.int64()) for name in OUTCOMES)])
+def sealed_quarantine(rows: pa.Table) -> pa.Table:
+    """The quarantine as a table of a cut."""
+    return build(sealed.QUARANTINE, {name: rows[name] for name in rows.column_names})
 
 
 @dataclass(frozen=True, slots=True)

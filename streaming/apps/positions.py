@@ -1,7 +1,7 @@
 """Positions and cash: every accepted event folded into quantity, cost basis, realised result and cash flow.
 
-The day's events are kept by place (epoch, feed, ordinal). A correct takes its original's place, a cancel removes it, and
-what it touched is folded again from the opening of the day: positions are as if the error had never happened.
+The day's events are kept by place (epoch, feed, ordinal). A correct takes its original's place, a cancel removes it,
+and what it touched is folded again from the opening of the day: positions are as if the error had never happened.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from streaming.engine.stretch import Stretch
 from streaming.risk import rulebook
 from streaming.risk.positions import fold as folding
 from streaming.risk.positions.fold import COST, FLOW, MEASURES, OPEN_COST, OPEN_QUANTITY, QUANTITY, FoldEvents, fold
-from streaming.risk.reference import Kind, Right
+from streaming.risk.reference import Kind
 from streaming.schema import results, sealed
 
 _EVENT = (

@@ -11,7 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streaming.apps.events import Parsed
-from streaming.apps.intake import Check, Counts, Quarantine, first_failures, read_batch, required, rows_of
+from streaming.apps.intake import (
+    Check,
+    Counts,
+    Quarantine,
+    first_failures,
+    read_batch,
+    required,
+    rows_of,
+    sealed_quarantine,
+)
+from streaming.apps.tables import build
+from streaming.engine.canonical import decimal_to_int64
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import RawBatch, Stretch
 from streaming.risk.reference import NO_DATE, UNKNOWN_BETA, AccountKind, Kind, MarginType, Right, Style, UnderlyingClass
@@ -88,11 +99,33 @@ class ReferenceApp:
 
     def seal(self, state: ReferenceState, epoch: Epoch) -> Mapping[str, pa.Table]:
         return {
-            "instruments": sealed.instruments(state.instruments),
-            "accounts": sealed.accounts(state.accounts),
-            "counts": state.counts.table(),
-            "quarantine": state.quarantine,
+            "instruments": build(sealed.INSTRUMENTS, _instrument_columns(state.instruments)),
+            "accounts": build(sealed.ACCOUNTS, _account_columns(state.accounts)),
+            "counts": state.counts.sealed(self.name),
+            "quarantine": sealed_quarantine(state.quarantine),
         }
+
+
+def _instrument_columns(table: pa.Table) -> dict[str, object]:
+    names = [column.name for column in sealed.INSTRUMENTS.columns]
+    return {name: table[name] for name in names} | {
+        "kind": _names(Kind).take(table["kind"]),
+        "underlying": table["id"].combine_chunks().take(table["underlying"].combine_chunks()),
+        "right": pa.array(["put", "none", "call"]).take(pc.add(table["right"], 1)),
+        "style": _names(Style).take(table["style"]),
+    }
+
+
+def _account_columns(table: pa.Table) -> dict[str, object]:
+    names = [column.name for column in sealed.ACCOUNTS.columns]
+    return {name: table[name] for name in names} | {
+        "kind": _names(AccountKind).take(table["kind"]),
+        "margin_type": _names(MarginType).take(table["margin_type"]),
+    }
+
+
+def _names(kind) -> pa.Array:
+    return pa.array([item.name.lower() for item in kind])
 
 
 def _accepted(
@@ -253,7 +286,7 @@ def _take_closes(state: ReferenceState, batch: RawBatch, quarantine: Quarantine)
     columns = {
         "day": days[parent],
         "instrument": pc.fill_null(pc.index_in(pc.list_flatten(names), ids), -1),
-        "price": _micros(pc.list_flatten(prices)),
+        "price": decimal_to_int64(pc.list_flatten(prices)),
     }
     fresh = _table(columns, results.CLOSES)
     fresh = fresh.filter(pc.and_(pc.greater_equal(fresh["instrument"], 0), pc.greater(fresh["price"], 0)))
@@ -329,12 +362,6 @@ def _last_by(table: pa.Table, key: list[str]) -> pa.Table:
     last = numbered.group_by(key).aggregate([("row", "max")]).column("row_max")
     kept = table.take(last.combine_chunks() if last.num_chunks != 1 else last.chunk(0))
     return kept.take(pc.sort_indices(kept, [(name, "ascending") for name in key])).combine_chunks()
-
-
-def _micros(prices: pa.Array) -> np.ndarray:
-    from streaming.engine.canonical import decimal_to_int64
-
-    return decimal_to_int64(prices)
 
 
 def _bad_text(parsed: Parsed, name: str) -> np.ndarray:

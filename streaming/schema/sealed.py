@@ -179,7 +179,6 @@ PRICES = Table(
         Column("source", TEXT),
         Column("previous_close", MONEY, "currency per unit", "0 where unknown"),
         Column("close", MONEY, "currency per unit", "official close of the business date; 0 where there is none yet"),
-        Column("held", FLAG, text="whether any account holds it or an option on it"),
         Column("price_set", TEXT),
     ),
     "The price set of the cut: one price per instrument.",

@@ -1,0 +1,74 @@
+"""A day's events into the log, and the clock beside them.
+
+Both are resumable: what is committed is skipped, so a killed feed goes on where it stopped.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+
+import numpy as np
+
+from orchestration import calendar
+from streaming.apps.routing import shard_of
+from streaming.demo import Chunk
+from streaming.engine.epochs import EPOCHS, ClockRules, Epoch, close_epochs
+from streaming.log import Log, Record
+from streaming.schema.raw import FEEDS
+
+_SHARDED = {topic.name: topic.sharded for topic in FEEDS}
+
+
+def feed(
+    log: Log,
+    day: date,
+    chunks: Iterable[Chunk],
+    versions: Mapping[str, str],
+    rules: ClockRules | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Append the chunks and close their epochs. ``progress`` is told how many events were appended, chunk by chunk."""
+    shards = log.topics()["trades"]
+    writer = log.writer(f"feed-{day}")
+    done = writer.progress.get(("feed", 0), -1)
+    clock = _Clock(log, day, versions, rules or ClockRules())
+    for chunk in chunks:
+        if chunk.end > done:
+            writer.commit(list(_records(chunk, shards)), {("feed", 0): chunk.end})
+        clock.advance(chunk.end - 1)
+        progress(sum(len(arrivals) for arrivals in chunk.topics.values()))
+    clock.advance(calendar.microseconds(calendar.session(day).end_of_day))
+
+
+def _records(chunk: Chunk, shards: int) -> Iterable[Record]:
+    for name, arrivals in chunk.topics.items():
+        keys = [shard_of(key, shards) for key in arrivals.key] if _SHARDED[name] else [0] * len(arrivals)
+        yield from map(Record, [name] * len(arrivals), keys, arrivals.payload, arrivals.arrival.tolist())
+
+
+class _Clock:
+    """Closes epochs from the arrival times of what is in the log."""
+
+    def __init__(self, log: Log, day: date, versions: Mapping[str, str], rules: ClockRules):
+        self._log, self._day, self._rules = log, day, rules
+        self._writer = log.writer("clock")
+        end = log.end(EPOCHS, 0)
+        self._last = Epoch.decode(log.read(EPOCHS, 0, end - 1, end).payloads[0]) if end else None
+        self._versions = versions if self._last is None or self._last.day != day else {}
+        self._marks = calendar.marks(day)
+
+    def advance(self, until: int) -> None:
+        """Close every epoch up to ``until`` (microseconds)."""
+        if self._last is not None and until <= self._last.time:
+            return
+        arrivals = {name: self._new_times(name) for name in _SHARDED}
+        epochs = close_epochs(self._last, until, arrivals, self._marks, self._rules, self._day, self._versions)
+        if epochs:
+            self._writer.commit([Record(EPOCHS, 0, epoch.encode(), epoch.time) for epoch in epochs])
+            self._last, self._versions = epochs[-1], {}
+
+    def _new_times(self, topic: str) -> list[np.ndarray]:
+        times = []
+        for partition in range(self._log.topics()[topic]):
+            start = self._last.ends[topic][partition] if self._last else self._log.first(topic, partition)
+            times.append(self._log.read(topic, partition, start, self._log.end(topic, partition)).times)
+        return times

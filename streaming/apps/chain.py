@@ -1,0 +1,56 @@
+"""The whole topology on one screen.
+
+    instruments accounts actions rates closes     prices fx            trades cash custody firm
+                     |                                |                          |
+                 reference ---------------------------+--------------------------+      1 shard
+                     |                            price_sets                     |      1 shard
+                     |                                |                         book    P shards
+                     +---------------- positions <----|---------------- --------+       P shards
+
+An application names its inputs; everything else about the topology follows from that.
+"""
+
+from collections.abc import Mapping
+
+from streaming.apps.book import BookApp
+from streaming.apps.positions import PositionsApp
+from streaming.apps.price_sets import PriceSetsApp
+from streaming.apps.reference import ReferenceApp
+from streaming.engine.app import App, Job
+from streaming.schema.raw import CONTROL, EPOCHS, FEEDS
+
+SHARDS = 4
+
+
+def apps() -> tuple[App, ...]:
+    """Every application, upstream first."""
+    return (ReferenceApp(), PriceSetsApp(), BookApp(), PositionsApp())
+
+
+FUSED: Mapping[str, tuple[str, ...]] = {
+    "market": ("reference", "price_sets"),
+    "accounts": ("book", "positions"),
+}
+"""The default deployment: three jobs."""
+
+
+def jobs(deployment: Mapping[str, tuple[str, ...]] = FUSED) -> tuple[Job, ...]:
+    """The jobs of a deployment, upstream first. An application's rows get a topic where another job reads them."""
+    by_name = {app.name: app for app in apps()}
+    unknown = [name for names in deployment.values() for name in names if name not in by_name]
+    missing = set(by_name) - {name for names in deployment.values() for name in names}
+    if unknown or missing:
+        raise ValueError(f"deployment: expected every application once, unknown {unknown}, missing {sorted(missing)}")
+    made = []
+    for job, names in deployment.items():
+        outside = {name for app in by_name.values() if app.name not in names for name in app.inputs}
+        made.append(Job(job, tuple(by_name[name] for name in names), frozenset(outside & set(names))))
+    return tuple(made)
+
+
+def topics(shards: int = SHARDS, deployment: Mapping[str, tuple[str, ...]] = FUSED) -> dict[str, int]:
+    """Every topic with its number of partitions."""
+    made = {topic.name: topic.partitions(shards) for topic in (*FEEDS, EPOCHS, CONTROL)}
+    for job in jobs(deployment):
+        made |= job.topics(shards)
+    return made
