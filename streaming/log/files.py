@@ -73,7 +73,7 @@ class FilesLog:
                 f"{topic}/{partition}: expected offsets [{start}, {stop}), found [0, {self.end(topic, partition)})"
             )
         if start == stop:
-            return Span(start, stop, np.empty(0, np.int64), [])
+            return Span(start, stop, np.empty(0, np.int64), np.empty(0, np.int64), [])
         entries = self._entries(topic, partition, max(start - 1, 0), stop)
         ends = entries["end"].tolist()
         begin = ends.pop(0) if start else 0
@@ -82,7 +82,8 @@ class FilesLog:
         for end in ends:
             payloads.append(data[position - begin : end - begin])
             position = end
-        return Span(start, stop, np.arange(start, stop, dtype=np.int64), payloads)
+        times = entries["time"][-len(payloads) :].astype(np.int64)
+        return Span(start, stop, np.arange(start, stop, dtype=np.int64), times, payloads)
 
     def at_time(self, topic: str, partition: int, time: int) -> int:
         low, high = 0, self.end(topic, partition)
@@ -93,10 +94,6 @@ class FilesLog:
             else:
                 high = middle
         return low
-
-    def times(self, topic: str, partition: int, start: int, stop: int) -> np.ndarray:
-        """The append times of [start, stop), int64 microseconds."""
-        return self._entries(topic, partition, start, stop)["time"].copy()
 
     def writer(self, name: str) -> "FilesWriter":
         with self._locked():

@@ -45,6 +45,8 @@ class Span(NamedTuple):
     stop: int
     offsets: np.ndarray
     """int64, strictly increasing, inside [start, stop)."""
+    times: np.ndarray
+    """int64 microseconds: when each message was appended (or arrived, where the appender said so)."""
     payloads: list[bytes]
 
 
