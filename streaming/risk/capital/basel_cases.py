@@ -124,7 +124,7 @@ def frtb_equity_sensitivities(case: Case) -> dict[str, object]:
         "underlying": 0,
     }
     case.text("vega_bump", "")  # the one convention there is; the result names it
-    contracts = Contracts(**{name: np.array([value]) for name, value in columns.items()})
+    contracts = Contracts(**{name: np.array([value]) for name, value in columns.items()})  # type: ignore[arg-type]
     weight = np.array([float(rules.values("frtb.equity.delta_weight")[_bucket(case) - 1])])
     one = np.array([0])
     spot, vol = np.array([case.number("S")]), np.array([case.number("vol")])
@@ -207,7 +207,7 @@ def sa_ccr_equity_option(case: Case) -> dict[str, object]:
     )  # fmt: skip
     factor = float(sa_ccr.maturity_factor(np.array(years), rules))
     units = int(match[2]) * case.number("multiplier", DEFAULT_MULTIPLIER)
-    notional = sa_ccr.effective_notional(delta, price, units, factor)
+    notional = float(sa_ccr.effective_notional(delta, price, units, factor))
     add_on = abs(case.number("sf") * notional)  # one entity: systematic and idiosyncratic parts add up to it
     exposure = sa_ccr.exposure_at_default(case.number("mtm"), case.number("collateral", 0.0), add_on, rules)
     return {

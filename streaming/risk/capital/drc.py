@@ -5,8 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from streaming.risk.capital.parameters import rates_ppm
 from streaming.risk.explained import Explained
-from streaming.risk.money import checked_sum, fraction
+from streaming.risk.money import MICRO, checked_sum, fraction
 from streaming.risk.rulebook import Rules
 
 RULE = "MAR22.24-26"
@@ -71,7 +72,7 @@ def _bucket_charge(bucket: str, rows: DefaultRows, scaled: np.ndarray, select: n
             "net short": short,
             "weighted long": weighted_long,
             "weighted short": weighted_short,
-            "hedge benefit ppm": int(benefit * 1_000_000),
+            "hedge benefit ppm": int(benefit * MICRO),
             "obligors": len(obligors),
             "evidence": rules.parameter("frtb.drc.weight").evidence,
         },
@@ -79,8 +80,8 @@ def _bucket_charge(bucket: str, rows: DefaultRows, scaled: np.ndarray, select: n
 
 
 def _weights_ppm(quality: np.ndarray, rules: Rules) -> np.ndarray:
-    weights = rules.table("frtb.drc.weight")
-    return np.array([round(float(str(weights[text or "unrated"])) * 1_000_000) for text in quality], dtype=np.int64)
+    weights = rates_ppm("frtb.drc.weight", rules)
+    return np.array([weights[text or "unrated"] for text in quality], dtype=np.int64)
 
 
 def _check_qualities(rows: DefaultRows, rules: Rules) -> None:
@@ -97,4 +98,4 @@ def _maturity_ppm(years: np.ndarray, rules: Rules) -> np.ndarray:
     if elected not in choices:
         raise ValueError(f"frtb.drc.equity_maturity: expected one of {[str(c) for c in choices]}, found {elected}")
     chosen = np.where(np.isnan(years), float(elected), np.clip(years, float(min(choices)), float(max(choices))))
-    return np.rint(chosen * 1_000_000).astype(np.int64)
+    return np.rint(chosen * MICRO).astype(np.int64)

@@ -5,6 +5,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from streaming.risk.capital.parameters import texts
 from streaming.risk.reference import Instruments, Kind, UnderlyingClass
 from streaming.risk.rulebook import Rules
 
@@ -91,6 +92,6 @@ def spot_weights(buckets: Buckets, rules: Rules) -> np.ndarray:
 
 def _economy(isin: np.ndarray, rules: Rules) -> np.ndarray:
     """1 advanced, 0 emerging, -1 unknown, from the country of the ISIN (MAR21.74)."""
-    advanced = set(rules.parameter("frtb.equity.advanced_economies").value)  # type: ignore[call-overload]
+    advanced = set(texts("frtb.equity.advanced_economies", rules))
     country = [str(text or "")[:2] for text in isin]
     return np.array([-1 if len(item) < 2 else int(item in advanced) for item in country], dtype=np.int64)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from streaming.risk.capital.frtb import Charge, linear_charge, net_sensitivities, tenor_correlations
+from streaming.risk.capital.parameters import texts
 from streaming.risk.rulebook import Rules
 
 INFLATION, BASIS = "inflation", "basis"
@@ -35,7 +36,7 @@ def rate_delta(
         [float(value) for value in rules.values("frtb.girr.delta_weight")]
         + [float(rules.value("frtb.girr.inflation_weight")), float(rules.value("frtb.girr.basis_weight"))]
     )
-    liquid = {*rules.parameter("frtb.girr.liquid_currencies").value, reporting}  # type: ignore[misc]
+    liquid = {*texts("frtb.girr.liquid_currencies", rules), reporting}
     present = currencies[np.unique(net.bucket)]
     divisor = np.array([np.sqrt(2.0) if item in liquid else 1.0 for item in present.tolist()])
     within, between = _rate_correlations(tenors, rules)
@@ -62,7 +63,7 @@ def currency_delta(currency: Sequence[str], amount: np.ndarray, rules: Rules, re
     currencies, bucket = np.unique(named[foreign], return_inverse=True)
     zero = np.zeros(len(bucket), dtype=np.int64)
     net = net_sensitivities(bucket, zero, zero, amount[foreign], 1)
-    liquid = set(rules.parameter("frtb.fx.liquid_currencies").value)  # type: ignore[call-overload]
+    liquid = set(texts("frtb.fx.liquid_currencies", rules))
     divisor = [np.sqrt(2.0) if {item, reporting} <= liquid else 1.0 for item in currencies.tolist()]
     weight = float(rules.value("frtb.fx.delta_weight")) / np.array(divisor, dtype=np.float64)
     one = np.ones((len(currencies), 1, 1))

@@ -6,7 +6,7 @@ it is charged in full at its last known value, and listed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -194,17 +194,17 @@ def equity_sensitivities(
 def merge(parts: Sequence[Sensitivities]) -> Sensitivities:
     """The sensitivities of several shards together; netting makes the order irrelevant."""
 
-    def together(kind: type, columns: list) -> object:
-        return kind(*(np.concatenate([getattr(item, name) for item in columns]) for name in kind.__dataclass_fields__))
+    def rows(measure: str) -> FactorRows:
+        tables = [getattr(part, measure) for part in parts]
+        return FactorRows(*(np.concatenate([getattr(t, column.name) for t in tables]) for column in fields(FactorRows)))
 
-    exceptions: Exceptions = together(Exceptions, [part.exceptions for part in parts])  # type: ignore[assignment]
-    order = np.lexsort((exceptions.charge, exceptions.reason.astype(str), exceptions.instrument))
-    return Sensitivities(
-        together(FactorRows, [part.delta for part in parts]),  # type: ignore[arg-type]
-        together(FactorRows, [part.vega for part in parts]),  # type: ignore[arg-type]
-        together(FactorRows, [part.curvature for part in parts]),  # type: ignore[arg-type]
-        Exceptions(exceptions.instrument[order], exceptions.reason[order], exceptions.charge[order]),
+    found = [part.exceptions for part in parts]
+    instrument, reason, charge = (
+        np.concatenate([getattr(item, column.name) for item in found]) for column in fields(Exceptions)
     )
+    order = np.lexsort((charge, reason.astype(str), instrument))
+    exceptions = Exceptions(instrument[order], reason[order], charge[order])
+    return Sensitivities(rows("delta"), rows("vega"), rows("curvature"), exceptions)
 
 
 REASONS = {

@@ -10,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 from scipy.special import ndtri
 
+from streaming.risk.capital.parameters import decimals
 from streaming.risk.money import MICRO, fraction, round_model
 from streaming.risk.rulebook import Rules
 
@@ -144,8 +145,8 @@ def collateral_shock(
 
     Concentrated collateral more; unknown volatility (NaN) loses everything.
     """
-    days = np.array([float(str(rules.table("ifrs9.collateral.close_out_days")[name])) for name in LIQUIDITY])
-    move = float(ndtri(float(rules.value("ifrs9.collateral.quantile")))) * daily_volatility * np.sqrt(days[liquidity])
+    quantile = float(ndtri(float(rules.value("ifrs9.collateral.quantile"))))
+    move = quantile * daily_volatility * np.sqrt(_close_out_days(liquidity, rules))
     shock = np.maximum(move, float(rules.value("ifrs9.collateral.shock_floor")))
     shock = np.where(concentrated, shock * float(rules.value("ifrs9.collateral.concentration_factor")), shock)
     return np.where(np.isnan(shock), 1.0, np.minimum(shock, 1.0))
@@ -182,7 +183,7 @@ def allowances(loans: MarginLoans, rules: Rules) -> Allowance:
     behavioural = float(rules.value("ifrs9.margin_loan.behavioural_years"))
     contractual = _contractual_years(loans.liquidity, rules)
     weights, pd_factor, shock_factor = (
-        {name: float(str(value)) for name, value in rules.table(f"ifrs9.scenario.{topic}").items()}
+        {name: float(value) for name, value in decimals(f"ifrs9.scenario.{topic}", rules).items()}
         for topic in ("weight", "pd_factor", "shock_factor")
     )
     weighted = {name: np.zeros(len(loans)) for name in ("twelve", "contractual", "behavioural", "impaired")}
@@ -219,6 +220,12 @@ def allowances(loans: MarginLoans, rules: Rules) -> Allowance:
         amounts["behavioural"],
         expedient,
     )
+
+
+def interest_revenue(allowance: Allowance, effective_rate: np.ndarray, days: int, rules: Rules) -> np.ndarray:
+    """Interest revenue over ``days``, micros: on the gross amount, in stage 3 on the net of the loss (IFRS 9 5.4.1)."""
+    basis = np.where(allowance.stage == IMPAIRED, np.maximum(allowance.gross - allowance.loss, 0), allowance.gross)
+    return round_model(basis / MICRO * effective_rate * days / float(rules.value("ifrs9.days_in_year")))
 
 
 def movement(opening: Allowance, closing: Allowance, column: str) -> Movement:
@@ -266,9 +273,14 @@ def _pd_over(annual: np.ndarray, years: np.ndarray) -> np.ndarray:
 
 
 def _contractual_years(liquidity: np.ndarray, rules: Rules) -> np.ndarray:
-    close_out = rules.table("ifrs9.collateral.close_out_days")
-    days = np.array([float(str(close_out[name])) for name in LIQUIDITY])[liquidity]
-    return (days + float(rules.value("ifrs9.margin_loan.notice_days"))) / float(rules.value("ifrs9.business_days"))
+    return (_close_out_days(liquidity, rules) + float(rules.value("ifrs9.margin_loan.notice_days"))) / float(
+        rules.value("ifrs9.business_days")
+    )
+
+
+def _close_out_days(liquidity: np.ndarray, rules: Rules) -> np.ndarray:
+    days = decimals("ifrs9.collateral.close_out_days", rules)
+    return np.array([float(days[name]) for name in LIQUIDITY])[liquidity]
 
 
 def _unknown_is_one(pd: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from streaming.risk.capital.parameters import texts
 from streaming.risk.money import decimal
 from streaming.risk.reference import NO_DATE, AccountKind, Accounts, Instruments, Kind, Right, Style
 from streaming.risk.rulebook import Rules
@@ -96,7 +97,7 @@ def isin_is_valid(text: str) -> bool:
 
 def mic_is_valid(text: str, rules: Rules) -> bool:
     """Market identifier code: four capital letters or digits, and one of ``mifid.venues`` (it has no check digit)."""
-    return bool(MIC_SHAPE.fullmatch(text)) and text in _texts("mifid.venues", rules)
+    return bool(MIC_SHAPE.fullmatch(text)) and text in texts("mifid.venues", rules)
 
 
 def transaction_reports(
@@ -121,7 +122,7 @@ def transaction_reports(
         raise ValueError(f"trades: expected columns {', '.join(REQUIRED)}, found none of {', '.join(missing)}")
     kept, excluded = _scope(trades, instruments, in_scope)
     rows = _with_optional(trades).take(pa.array(kept)).to_pylist()
-    names = _texts("mifid.rts22.fields", rules)
+    names = texts("mifid.rts22.fields", rules)
     reports, faults, seen = [], [], set()
     checks = _checks(rules)
     for row in rows:
@@ -145,9 +146,10 @@ def transaction_reports(
     return Extract(table, tuple(faults), dict(sorted(excluded.items())), due)
 
 
-def _scope(trades: pa.Table, instruments: Instruments, in_scope: np.ndarray) -> tuple[list[int], Counter]:
+def _scope(trades: pa.Table, instruments: Instruments, in_scope: np.ndarray) -> tuple[list[int], Counter[str]]:
     """Rows to report; a listed option without ISIN is reported by its details if the underlying has one."""
-    kept, excluded = [], Counter()
+    kept: list[int] = []
+    excluded: Counter[str] = Counter()
     for row, code in enumerate(trades.column("instrument").to_pylist()):
         underlying = int(instruments.underlying[code])
         identified = bool(instruments.isin[code]) or (
@@ -239,8 +241,8 @@ def _option_details(code: int, instruments: Instruments) -> dict[int, str]:
 def _checks(rules: Rules) -> dict:
     """By field number: what is expected, and the test."""
     length = int(rules.value("mifid.rts22.reference_length"))
-    venues, capacities = frozenset(_texts("mifid.venues", rules)), _texts("mifid.rts22.capacities", rules)
-    short = _texts("mifid.rts22.short_sale_codes", rules)
+    venues, capacities = frozenset(texts("mifid.venues", rules)), texts("mifid.rts22.capacities", rules)
+    short = texts("mifid.rts22.short_sale_codes", rules)
     lei = ("an LEI with valid check digits", lei_is_valid)
     return {
         2: (f"1 to {length} capital letters and digits", lambda text: 0 < len(text) <= length),
@@ -268,10 +270,6 @@ def _short_sale(row: dict, kind: int, buys: bool) -> str:
     if buys or kind not in (Kind.STOCK, Kind.ETF):
         return ""
     return "UNDI" if row["short_sale"] is None else "SESH" if row["short_sale"] else "SELL"
-
-
-def _texts(parameter: str, rules: Rules) -> tuple[str, ...]:
-    return tuple(rules.parameter(parameter).value)  # type: ignore[call-overload]
 
 
 def _digits(text: str) -> list[str]:

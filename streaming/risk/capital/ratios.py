@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+from streaming.risk.capital.parameters import decimals
 from streaming.risk.explained import Explained
 from streaming.risk.money import fraction
 from streaming.risk.rulebook import Rules
@@ -136,8 +137,8 @@ def required_ratios(tier: str, needs: Requirements, rules: Rules) -> tuple[Decim
 
     P2R counts 56.25% in CET1 and 75% in tier 1; the combined buffer and P2G are CET1 on top of every tier.
     """
-    minimum = Decimal(str(rules.table("basel.minimum")[tier]))
-    tscr = minimum + needs.pillar2 * Decimal(str(rules.table("basel.pillar2_share")[tier]))
+    minimum = decimals("basel.minimum", rules)[tier]
+    tscr = minimum + needs.pillar2 * decimals("basel.pillar2_share", rules)[tier]
     ocr = tscr + needs.combined_buffer
     return minimum, tscr, ocr, ocr + needs.guidance
 

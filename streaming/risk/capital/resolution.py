@@ -10,6 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from streaming.risk.capital.parameters import rates_ppm
 from streaming.risk.money import MICRO, fraction
 from streaming.risk.rulebook import Rules
 
@@ -175,9 +176,8 @@ def unsupported(functions: tuple[CriticalFunction, ...], horizon: int) -> tuple[
 
 
 def _withdrawal_ppm(days: np.ndarray, rules: Rules) -> np.ndarray:
-    table = rules.table("resolution.free_credit_withdrawal")
-    known = sorted((int(day), round(float(str(part)) * MICRO)) for day, part in table.items())
-    return np.rint(np.interp(days, *zip(*known))).astype(np.int64)
+    known = sorted((int(day), part) for day, part in rates_ppm("resolution.free_credit_withdrawal", rules).items())
+    return np.rint(np.interp(days, [day for day, _ in known], [part for _, part in known])).astype(np.int64)
 
 
 def _run_off(days: np.ndarray, amount: int, pace: str, rules: Rules) -> np.ndarray:
@@ -204,8 +204,6 @@ def _costs(days: np.ndarray, annual: int, rules: Rules) -> tuple[np.ndarray, np.
 
 def _liquidated(assets: Mapping[str, int], rules: Rules) -> tuple[int, int]:
     """Proceeds and haircut of the liquid assets; a class without haircut in the rulebook is worth nothing."""
-    table = rules.table("resolution.asset_haircut")
-    haircut = 0
-    for name, value in assets.items():
-        haircut += int(fraction(value, round(float(str(table.get(name, "1"))) * MICRO)))
+    haircuts = rates_ppm("resolution.asset_haircut", rules)
+    haircut = sum(int(fraction(value, haircuts.get(name, MICRO))) for name, value in assets.items())
     return sum(assets.values()) - haircut, haircut

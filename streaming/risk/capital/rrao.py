@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from streaming.risk.capital.parameters import rates_ppm
 from streaming.risk.explained import Explained
 from streaming.risk.money import checked_sum, fraction
 from streaming.risk.rulebook import Rules
@@ -18,15 +19,14 @@ def residual_risk_add_on(kind: np.ndarray, notional: np.ndarray, rules: Rules) -
     another kind.
     """
     kind = np.asarray(kind, dtype=str)
-    weights = rules.table("frtb.rrao.weight")
+    weights = rates_ppm("frtb.rrao.weight", rules)
     unknown = sorted(set(kind.tolist()) - set(weights))
     if unknown:
         raise ValueError(f"residual risk: expected one of {', '.join(weights)}, found {', '.join(unknown)}")
     lines = []
-    for name, weight in weights.items():
+    for name, ppm in weights.items():
         gross = checked_sum(np.abs(np.asarray(notional)[kind == name]), f"{name} notional")
         if (kind == name).any():
-            ppm = round(float(str(weight)) * 1_000_000)
             evidence = rules.parameter("frtb.rrao.weight").evidence
             inputs: dict[str, str | int] = {"gross notional": gross, "weight ppm": ppm, "evidence": evidence}
             lines.append(Explained(int(fraction(gross, ppm)), "MAR23.8", f"residual risk, {name}", inputs=inputs))

@@ -9,6 +9,7 @@ from math import exp, sqrt
 import numpy as np
 from scipy.special import ndtr
 
+from streaming.risk.capital.parameters import decimals
 from streaming.risk.money import round_model
 from streaming.risk.rulebook import Rules
 
@@ -104,7 +105,7 @@ def equity_add_on(trades: OptionTrades, rules: Rules, agreement: MarginAgreement
     )
 
 
-def effective_notional(delta: np.ndarray, price: np.ndarray, units: np.ndarray, factor: np.ndarray) -> np.ndarray:
+def effective_notional(delta, price, units, factor) -> np.ndarray:
     """Delta x price x units x maturity factor; the sign is the delta's (CRE52.36)."""
     return delta * price * np.abs(units) * factor
 
@@ -142,5 +143,5 @@ def option_exposure(
 
 
 def _supervisory(parameter: str, index: np.ndarray, rules: Rules) -> np.ndarray:
-    table = rules.table(parameter)
-    return np.where(index, float(str(table[INDEX])), float(str(table[SINGLE_NAME])))
+    table = decimals(parameter, rules)
+    return np.where(index, float(table[INDEX]), float(table[SINGLE_NAME]))
