@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from streaming.apps.book import CANCEL, NEW, OPENING, TRADE
 from streaming.apps.growing import Growing
 from streaming.apps.reference import CASH_DIVIDEND, EXPIRY, SPLIT
+from streaming.apps.rules import rules_in_force
 from streaming.apps.tables import build
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import Stretch
-from streaming.risk import rulebook
 from streaming.risk.positions import fold as folding
 from streaming.risk.positions.fold import COST, FLOW, MEASURES, OPEN_COST, OPEN_QUANTITY, QUANTITY, FoldEvents, fold
 from streaming.risk.reference import Kind
@@ -52,6 +52,8 @@ class PositionsState:
     """One shard's positions and cash. Keys are account code x 2^32 + instrument code, ascending."""
 
     day: int = -1
+    exercise_threshold: int = 0
+    """Micros in the money from which an expiring option is exercised."""
     instruments: pa.Table = field(default_factory=results.INSTRUMENTS.empty_table)
     accounts: pa.Table = field(default_factory=results.ACCOUNTS.empty_table)
     keys: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
@@ -103,6 +105,7 @@ class PositionsApp:
         day = (stretch.last.day - _EPOCH_DAY).days
         if day != state.day:
             _begin_day(state, day)
+            state.exercise_threshold = rules_in_force(stretch.versions).micros(_EXERCISE_THRESHOLD)
         for table in stretch.tables("reference", "instruments"):
             state.instruments = table
         for table in stretch.tables("reference", "accounts"):
@@ -468,13 +471,12 @@ def _fold_options(
     if stale.any():
         state.events.keep(~stale)
     events, expired = _fold_keys(state, fresh, again)
-    threshold = int(rulebook.load().at(state_day(state)).micros(_EXERCISE_THRESHOLD))
     rows = np.flatnonzero((events["kind"] == folding.EXPIRE) & (expired != 0))
     code = events["key"][rows] % CODE
     physical = _underlying_kind(state, code) != Kind.INDEX
     settlement = _settlement(state, events["ordinal"][rows])
     value = _reference(state, "right", code) * (settlement - _reference(state, "strike", code))
-    rows = rows[physical & (value >= threshold)]
+    rows = rows[physical & (value >= state.exercise_threshold)]
     code = events["key"][rows] % CODE
     deliveries = {name: np.zeros(len(rows), np.int64) for name in _EVENT}
     deliveries |= {
@@ -491,10 +493,6 @@ def _fold_options(
 def _settlement(state: PositionsState, action_numbers: np.ndarray) -> np.ndarray:
     prices = state.actions["price"].to_numpy()
     return prices[action_numbers] if len(prices) else np.zeros(len(action_numbers), np.int64)
-
-
-def state_day(state: PositionsState) -> date:
-    return date.fromordinal(_EPOCH_DAY.toordinal() + state.day)
 
 
 def _fold_keys(

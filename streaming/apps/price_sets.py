@@ -24,12 +24,13 @@ from streaming.apps.intake import (
     rows_of,
     sealed_quarantine,
 )
+from streaming.apps.rules import rules_in_force
 from streaming.apps.tables import build
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import RawBatch, Stretch
-from streaming.risk import rulebook
 from streaming.risk.market import PriceStatus
 from streaming.risk.reference import Kind
+from streaming.risk.rulebook import Rules
 from streaming.schema import raw, results, sealed
 
 _KINDS = ("quote", "close", "previous_close")
@@ -102,7 +103,7 @@ class PriceSetsApp:
             state.quarantine = pa.concat_tables([state.quarantine, refused]).combine_chunks()
             rows["quarantine"] = refused
         if stretch.last.price_set:
-            state.prices, state.price_set = _price_set(state, stretch.last), stretch.last.price_set
+            state.prices, state.price_set = _price_set(state, stretch), stretch.last.price_set
             rows |= {"prices": state.prices, "fx": _fx_table(state)}
         return state, rows
 
@@ -258,11 +259,10 @@ def _fx_table(state: PriceState) -> pa.Table:
     return pa.table({"currency": names, "rate": [state.fx[name][0] for name in names]}, schema=FX)
 
 
-def _price_set(state: PriceState, epoch: Epoch) -> pa.Table:
-    """One price per instrument as of the epoch."""
-    new, now = state.latest, epoch.time
-    day = (epoch.day - _EPOCH_DAY).days
-    closed = new["close_day"] == day
+def _price_set(state: PriceState, stretch: Stretch) -> pa.Table:
+    """One price per instrument as of the stretch's last epoch."""
+    new, now = state.latest, stretch.last.time
+    closed = new["close_day"] == state.day
     quoted = ~closed & (new["mid_time"] != _NEVER)
     yesterday = ~closed & ~quoted & (new["previous_close"] > 0)
     price = np.select([closed, quoted, yesterday], [new["close"], new["mid"], new["previous_close"]], 0)
@@ -270,16 +270,15 @@ def _price_set(state: PriceState, epoch: Epoch) -> pa.Table:
     age = np.maximum(now - since, 0)
     priced = closed | quoted | yesterday
     good = np.where(closed | (new["seen_good"] == 1), PriceStatus.GOOD, PriceStatus.LAST_GOOD)
-    old = ~closed & (yesterday | (age > _age_limits(state, epoch)))
+    old = ~closed & (yesterday | (age > _age_limits(state, rules_in_force(stretch.versions))))
     status = np.select([~priced, old], [PriceStatus.MISSING, PriceStatus.STALE], good)
     columns = [price, status, np.where(priced, age, -1), new["previous_close"], np.where(closed, new["close"], 0)]
     columns.append(np.where(priced & ~yesterday, new["source"], -1))
     return pa.Table.from_arrays([pa.array(c).cast(item.type) for c, item in zip(columns, PRICES)], schema=PRICES)
 
 
-def _age_limits(state: PriceState, epoch: Epoch) -> np.ndarray:
+def _age_limits(state: PriceState, rules: Rules) -> np.ndarray:
     """Microseconds, by instrument."""
-    rules = rulebook.load().at(epoch.day)
     kind = state.instruments.column("kind").to_numpy()
     limits = {
         name: int(rules.value(f"prices.age_limit_minutes.{name}")) * _MINUTE for name in ("stock", "option", "debt")
