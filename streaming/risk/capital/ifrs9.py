@@ -177,7 +177,8 @@ def allowances(loans: MarginLoans, rules: Rules) -> Allowance:
     """
     stage, trigger = stages(loans, rules)
     gross = loans.debit + loans.accrued + fraction(loans.undrawn, rules.ppm("ifrs9.undrawn_conversion"))
-    exposure, collateral = np.maximum(gross, 0) / MICRO, np.maximum(loans.collateral, 0) / MICRO
+    exposure = np.maximum(gross, 0) / MICRO
+    collateral = np.where(np.isnan(loans.daily_volatility), 0, np.maximum(loans.collateral, 0)) / MICRO
     shock = collateral_shock(loans.daily_volatility, loans.liquidity, loans.concentrated, rules)
     cost = float(rules.value("ifrs9.collateral.liquidation_cost"))
     behavioural = float(rules.value("ifrs9.margin_loan.behavioural_years"))
@@ -190,7 +191,7 @@ def allowances(loans: MarginLoans, rules: Rules) -> Allowance:
     for scenario in SCENARIOS:
         shocked = np.minimum(shock * shock_factor[scenario], 1.0)
         _, uncovered = shortfall(exposure, collateral, shocked, cost)
-        pd = np.clip(_unknown_is_one(loans.annual_pd) * pd_factor[scenario], 0.0, 1.0)
+        pd = _scaled_pd(loans.annual_pd, pd_factor[scenario])
         losses = {
             "twelve": margin_loan_loss(uncovered, pd, loans.effective_rate, 1.0),
             "contractual": margin_loan_loss(uncovered, _pd_over(pd, contractual), loans.effective_rate, contractual),
@@ -283,9 +284,9 @@ def _close_out_days(liquidity: np.ndarray, rules: Rules) -> np.ndarray:
     return np.array([float(days[name]) for name in LIQUIDITY])[liquidity]
 
 
-def _unknown_is_one(pd: np.ndarray) -> np.ndarray:
-    """A missing probability of default is charged as certain."""
-    return np.where(np.isnan(pd), 1.0, pd)
+def _scaled_pd(annual: np.ndarray, factor: float) -> np.ndarray:
+    """A scenario's probability of default; a missing one is charged as certain in every scenario."""
+    return np.where(np.isnan(annual), 1.0, np.clip(annual * factor, 0.0, 1.0))
 
 
 def _unique(allowance: Allowance) -> np.ndarray:

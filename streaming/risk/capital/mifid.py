@@ -121,7 +121,7 @@ def transaction_reports(
     if missing:
         raise ValueError(f"trades: expected columns {', '.join(REQUIRED)}, found none of {', '.join(missing)}")
     kept, excluded = _scope(trades, instruments, in_scope)
-    rows = _with_optional(trades).take(pa.array(kept)).to_pylist()
+    rows = _with_optional(trades).take(pa.array(kept, pa.int64())).to_pylist()
     names = texts("mifid.rts22.fields", rules)
     reports, faults, seen = [], [], set()
     checks = _checks(rules)
