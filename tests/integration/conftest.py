@@ -1,0 +1,3 @@
+"""Fixtures of the integration tests."""
+
+from stack_fixture import stack  # noqa: F401

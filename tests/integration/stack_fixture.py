@@ -1,0 +1,65 @@
+"""The real stack for tests: one for the whole session, started when the first test asks for it.
+
+`from stack_fixture import stack` in `conftest.py` makes the fixture known to every test of this folder.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orchestration.stack import control
+from orchestration.stack.artifacts import missing_tools
+from orchestration.stack.plan import Endpoints, Plan
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack that is ready, and its data directory."""
+
+    data: Path
+    endpoints: Endpoints
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return self.endpoints.bootstrap_servers
+
+    @property
+    def flink_rest(self) -> str:
+        return self.endpoints.flink_rest
+
+    @property
+    def job_endpoint(self) -> str:
+        return self.endpoints.job_endpoint
+
+    @property
+    def worker_endpoint(self) -> str:
+        return self.endpoints.worker_endpoints[0]
+
+    @property
+    def plan(self) -> Plan:
+        return control.running_plan(self.data)
+
+
+def require_tools() -> None:
+    """Skip the test where Java or Maven is missing; fail it there in CI, where they must not be."""
+    missing = missing_tools()
+    if missing is None:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI must test the real stack: {missing}", pytrace=False)
+    pytest.skip(f"the real stack is not tested here: {missing}")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Kafka, Flink and workers from nothing, stopped and gone after the session."""
+    require_tools()
+    data = tmp_path_factory.mktemp("stack")
+    found = control.up(data)
+    try:
+        yield RunningStack(data, found)
+    finally:
+        control.down(data)
