@@ -41,6 +41,15 @@ def uncovered_margin(right: int, underlying: int, exercise: int, rate: int, mini
 
 
 @njit(cache=True)
+def uncovered_margins(right, underlying, exercise, rate, minimum):
+    """:func:`uncovered_margin` of every row of equally long columns."""
+    margins = np.empty(len(right), dtype=np.int64)
+    for i in range(len(right)):
+        margins[i] = uncovered_margin(right[i], underlying[i], exercise[i], rate[i], minimum[i])
+    return margins
+
+
+@njit(cache=True)
 def straddle_dominates(margin: int, premium: int, other_margin: int, other_premium: int) -> bool:
     """True when the first short option's whole requirement sets that of the pair; ties take the larger sum."""
     whole, other = margin + premium, other_margin + other_premium

@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 
 from streaming.risk.margin import hedged
-from streaming.risk.margin.options import straddle_dominates, straddle_margin
+from streaming.risk.margin.options import straddle_margin
 from streaming.risk.margin.programme import SOLVED, maximise_large, maximise_small
 from streaming.risk.margin.stock import box_maintenance, short_initial, short_maintenance
 from streaming.risk.margin.strategies import Strategy
@@ -31,7 +31,11 @@ from streaming.risk.money import fraction_kernel
 COVER, HEDGE, STRADDLES, SPREADS = 1, 2, 4, 8
 """What a book may be margined as: covered calls; other hedged stock and the box; straddles; spreads."""
 
-_BOX, _COVERED_CALL, _COVERED_PUT = int(Strategy.SHORT_AGAINST_BOX), int(Strategy.COVERED_CALL), int(Strategy.COVERED_PUT)
+_BOX, _COVERED_CALL, _COVERED_PUT = (
+    int(Strategy.SHORT_AGAINST_BOX),
+    int(Strategy.COVERED_CALL),
+    int(Strategy.COVERED_PUT),
+)
 _PROTECTIVE_PUT, _PROTECTIVE_CALL = int(Strategy.PROTECTIVE_PUT), int(Strategy.PROTECTIVE_CALL)
 _CONVERSION, _REVERSE, _COLLAR = int(Strategy.CONVERSION), int(Strategy.REVERSE_CONVERSION), int(Strategy.COLLAR)
 _STRADDLE, _SPREAD, _LONG_BOX = int(Strategy.STRADDLE), int(Strategy.SPREAD), int(Strategy.LONG_BOX)
@@ -124,7 +128,9 @@ def treatments(legs: Legs, stock: Stock, sets, terms: Terms, columns: Columns) -
     count = 0
     n = len(legs.right)
     if stock.long > 0 and stock.short > 0 and stock.allowed & HEDGE:
-        plain = fraction_kernel(stock.price, stock.long_rate) + short_maintenance(stock.price, 1, stock.short_rate, terms)
+        plain = fraction_kernel(stock.price, stock.long_rate) + short_maintenance(
+            stock.price, 1, stock.short_rate, terms
+        )
         count = _offer(columns, count, _BOX, -1, -1, -1, -1, plain - box_maintenance(stock.price, 1, terms))
     for i in range(n):
         if legs.pairable[i]:
@@ -132,10 +138,9 @@ def treatments(legs: Legs, stock: Stock, sets, terms: Terms, columns: Columns) -
     if stock.allowed & STRADDLES:
         for i in range(n):
             for j in range(n):
-                if _both(legs, i, j, -1, -1) and legs.right[i] > 0 and legs.right[j] < 0:
-                    if legs.multiplier[i] == legs.multiplier[j]:
-                        apart = uncovered(legs, i) + uncovered(legs, j)
-                        count = _offer(columns, count, _STRADDLE, i, j, -1, -1, apart - _straddle(legs, i, j))
+                if _both(legs, i, j, -1, -1) and legs.right[i] > 0 > legs.right[j] and _same_unit(legs, i, j):
+                    apart = uncovered(legs, i) + uncovered(legs, j)
+                    count = _offer(columns, count, _STRADDLE, i, j, -1, -1, apart - _straddle(legs, i, j))
     if stock.allowed & SPREADS:
         count = _offer_long_boxes(legs, terms, columns, count)
         for s in range(len(sets)):
@@ -163,9 +168,12 @@ def _offer(columns, count, kind, a, b, c, d, saving):
 
 @njit(cache=True)
 def _both(legs, i, j, side_i, side_j):
-    return (
-        legs.pairable[i] and legs.pairable[j] and legs.quantity[i] * side_i > 0 and legs.quantity[j] * side_j > 0
-    )
+    return legs.pairable[i] and legs.pairable[j] and legs.quantity[i] * side_i > 0 and legs.quantity[j] * side_j > 0
+
+
+@njit(cache=True)
+def _same_unit(legs, i, j):
+    return legs.multiplier[i] == legs.multiplier[j]
 
 
 @njit(cache=True)
@@ -223,16 +231,17 @@ def _offer_hedges(legs, stock, i, terms, columns, count):
     kind = _PROTECTIVE_CALL if is_call else _PROTECTIVE_PUT
     count = _offer(columns, count, kind, i, -1, -1, -1, paid - hedge_maintenance(kind, legs, stock, i, -1, terms))
     for j in range(len(legs.right)):
-        if _both(legs, i, j, 1, -1) and legs.right[j] == -legs.right[i] and legs.multiplier[j] == shares:
-            if legs.expiry[i] == legs.expiry[j]:
-                kind = _LOSS
-                if legs.strike[i] == legs.strike[j]:
-                    kind = _REVERSE if is_call else _CONVERSION
-                elif not is_call and legs.strike[j] > legs.strike[i]:
-                    kind = _COLLAR
-                if kind != _LOSS:
-                    saving = paid + uncovered(legs, j) - hedge_maintenance(kind, legs, stock, i, j, terms)
-                    count = _offer(columns, count, kind, i, j, -1, -1, saving)
+        opposite = _both(legs, i, j, 1, -1) and legs.right[j] == -legs.right[i] and _same_unit(legs, i, j)
+        if not opposite or legs.expiry[i] != legs.expiry[j]:
+            continue
+        if legs.strike[i] == legs.strike[j]:
+            kind = _REVERSE if is_call else _CONVERSION
+        elif not is_call and legs.strike[j] > legs.strike[i]:
+            kind = _COLLAR
+        else:
+            continue
+        saving = paid + uncovered(legs, j) - hedge_maintenance(kind, legs, stock, i, j, terms)
+        count = _offer(columns, count, kind, i, j, -1, -1, saving)
     return count
 
 
@@ -289,7 +298,7 @@ def spread_sets(legs):
     for i in range(n):
         if not (legs.pairable[i] and legs.quantity[i] > 0):
             continue
-        first, previous = True, np.int64(-1)
+        first, previous = True, np.iinfo(np.int64).min
         for k in range(n):
             if k != i and legs.pairable[k] and legs.quantity[k] > 0 and _same_family(legs, i, k):
                 if legs.expiry[k] == legs.expiry[i] and k < i:
@@ -298,9 +307,9 @@ def spread_sets(legs):
                     previous = max(previous, legs.expiry[k])
         useful = False
         for k in range(n):
-            if legs.pairable[k] and legs.quantity[k] < 0 and _same_family(legs, i, k):
-                if previous < legs.expiry[k] <= legs.expiry[i] or (previous < 0 and legs.expiry[k] <= legs.expiry[i]):
-                    useful = True
+            short = legs.pairable[k] and legs.quantity[k] < 0 and _same_family(legs, i, k)
+            if short and previous < legs.expiry[k] <= legs.expiry[i]:
+                useful = True
         if first and useful:
             opens[count] = i
             count += 1
@@ -377,9 +386,9 @@ def build(legs: Legs, stock: Stock, terms: Terms):
             for k in range(4):
                 if columns.legs[v, k] >= 0:
                     A[columns.legs[v, k], v] = 1.0
-            if kind == _COVERED_PUT or kind == _PROTECTIVE_CALL or kind == _REVERSE:
+            if kind in (_COVERED_PUT, _PROTECTIVE_CALL, _REVERSE):
                 A[n + 1, v] = legs.multiplier[first]
-            elif kind != _STRADDLE and kind != _LONG_BOX:
+            elif kind not in (_STRADDLE, _LONG_BOX):
                 A[n, v] = legs.multiplier[first]
     return columns, sets, A, b, c, whole
 
@@ -416,7 +425,8 @@ def charge(legs: Legs, stock: Stock, terms: Terms, columns: Columns, sets, x) ->
     size = count + n + 2
     rows = Rows(
         np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64),
-        np.empty(size, np.int64), np.zeros(size + 1, np.int64), np.empty(5 * size, np.int64), np.empty(5 * size, np.int64),
+        np.empty(size, np.int64), np.zeros(size + 1, np.int64),
+        np.empty(5 * size, np.int64), np.empty(5 * size, np.int64),
     )  # fmt: skip
     at = (0, 0)
     left = np.abs(legs.quantity)
@@ -505,13 +515,13 @@ def _charge_treatment(legs, stock, terms, kind, chosen, units, left, shares, row
     else:
         need = hedge_maintenance(kind, legs, stock, i, j, terms) + paid
         per = legs.multiplier[i]
-        short = kind == _COVERED_PUT or kind == _PROTECTIVE_CALL or kind == _REVERSE
+        short = kind in (_COVERED_PUT, _PROTECTIVE_CALL, _REVERSE)
         members[size], quantities[size] = (SHORT_SHARES, -units * per) if short else (LONG_SHARES, units * per)
         size += 1
         shares[1 if short else 0] -= units * per
         initial = _hedge_initial(legs, stock, terms, kind, i, need, paid)
         call = i if kind == _COVERED_CALL else j
-        if kind == _COVERED_CALL or kind == _CONVERSION or kind == _COLLAR:
+        if kind in (_COVERED_CALL, _CONVERSION, _COLLAR):
             value = stock.price * per
             cap = value - hedged.capped_value(value, legs.strike[call] * per)
     return _emit(
@@ -523,7 +533,7 @@ def _charge_treatment(legs, stock, terms, kind, chosen, units, left, shares, row
 def _hedge_initial(legs, stock, terms, kind, i, need, paid):
     """Initial requirement of one contract's worth of hedged stock: the stock's own, and long options in full."""
     shares = legs.multiplier[i]
-    if kind == _COVERED_PUT or kind == _PROTECTIVE_CALL or kind == _REVERSE:
+    if kind in (_COVERED_PUT, _PROTECTIVE_CALL, _REVERSE):
         rate = stock.initial_short
         if kind != _COVERED_PUT and legs.american[i] and legs.strike[i] <= stock.sale_price:
             rate = min(rate, terms.initial_short_with_call)
@@ -562,7 +572,10 @@ def pair_small(legs: Legs, stock: Stock, terms: Terms):
 def pair(legs: Legs, stock: Stock, terms: Terms) -> Rows:
     """The lowest legal maintenance of one book, as rows of chosen treatments that consume every leg exactly once."""
     rows, status = pair_small(legs, stock, terms)
-    if status == SOLVED:
-        return rows
+    return rows if status == SOLVED else pair_large(legs, stock, terms)
+
+
+def pair_large(legs: Legs, stock: Stock, terms: Terms) -> Rows:
+    """The same for a book beyond the small solver."""
     columns, sets, A, b, c, whole = build(legs, stock, terms)
     return charge(legs, stock, terms, columns, sets, maximise_large(A, b, c, whole))

@@ -65,8 +65,17 @@ def short_maintenance(price: int, shares: int, rate: int, terms: Terms) -> int:
 
 
 @njit(cache=True)
+def short_maintenances(price, shares, rate, terms):
+    """:func:`short_maintenance` of every row of equally long columns."""
+    need = np.empty(len(price), dtype=np.int64)
+    for i in range(len(price)):
+        need[i] = short_maintenance(price[i], shares[i], rate[i], terms)
+    return need
+
+
+@njit(cache=True)
 def short_initial(price: int, shares: int, initial_rate: int, maintenance: int) -> int:
-    """Initial requirement of a short on top of the proceeds: Regulation T or FINRA's, whichever is higher (220.12(c))."""
+    """Initial requirement of a short on top of the proceeds: Regulation T's or FINRA's if higher (220.12(c))."""
     return max(fraction_kernel(price * shares, initial_rate), maintenance)
 
 
@@ -77,7 +86,7 @@ def box_maintenance(price: int, shares: int, terms: Terms) -> int:
 
 
 def first_transaction_deposit(cost: int, rules: Rules) -> int:
-    """Deposit for a first long purchase of ``cost``: half, at least 2,000 dollars, never more than the cost (4210(b))."""
+    """Deposit for a first long purchase: half the cost, at least 2,000 dollars, never more than the cost (4210(b))."""
     minimum = min(rules.micros("regt.minimum_equity"), cost)
     return max(int(fraction(cost, rules.ppm("regt.initial.long_equity"))), minimum)
 
