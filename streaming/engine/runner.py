@@ -4,8 +4,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from streaming.engine.app import App, Job, State, sealed_topic
-from streaming.engine.canonical import decode, encode
+from streaming.engine.canonical import decode, encode, state_digest
 from streaming.engine.epochs import EPOCHS, EpochIndex
 from streaming.engine.frames import Frame, decode_frames, encode_frame, last_epoch
 from streaming.engine.stretch import Position, Stretch, StretchReader
@@ -61,7 +63,13 @@ class ShardRunner:
         return records
 
     def _seal(self, app: App, state: State, stretch: Stretch) -> list[Record]:
-        blobs = {"state": encode(state), "position": stretch.after.encode()}
+        encoded = encode(state)
+        blobs = {
+            "state": pa.compress(encoded, "zstd", asbytes=True),
+            "size": b"%d" % len(encoded),
+            "digest": state_digest(state).encode(),
+            "position": stretch.after.encode(),
+        }
         tables = app.seal(state, stretch.last)
         frame = Frame(stretch.last.number, stretch.last.number, tables, blobs)
         return self._records(sealed_topic(app.name), frame, stretch.last.time)
@@ -146,9 +154,14 @@ def newest_sealed_state(log: Log, job: Job, shard: int, before: int | None = Non
 
 def restore(job: Job, blobs: Mapping[str, Mapping[str, bytes]]) -> ShardState:
     """A shard's states from the blobs that its applications sealed at one cut."""
-    states = {app.name: decode(blobs[app.name]["state"], app.state) for app in job.apps}
+    states = {app.name: _state(app, blobs[app.name]) for app in job.apps}
     position = Position.decode(blobs[job.apps[0].name]["position"])
     return ShardState(states, position)
+
+
+def _state(app: App, blobs: Mapping[str, bytes]) -> State:
+    encoded = pa.decompress(blobs["state"], int(blobs["size"]), "zstd", asbytes=True)
+    return decode(encoded, app.state)
 
 
 def _newest_frame(log: Log, topic: str, partition: int, before: int | None) -> Frame | None:

@@ -246,3 +246,6 @@ EXPOSURE = Table(
     ),
     "What each account has and is exposed to.",
 )
+
+TABLES = {table.name: table for table in list(globals().values()) if isinstance(table, Table)}
+"""Every sealed table by name."""
