@@ -1,0 +1,200 @@
+"""Limits as data: metric, scope, amber, red, owner, valid-from; evaluated on columns after every price set.
+
+The file is TOML with ``[[limit]]`` tables (``data/limits.toml`` is the sample that ships). ``scope`` is ``firm``, or a
+level and a name such as ``account:ACC-0001``, or all names of a level: ``client:*``. A named scope stands before the
+scope of all names; of two limits on the same metric and scope the later ``valid_from`` stands. ``amber`` below ``red``
+means that high values breach, ``amber`` above ``red`` that low values do; reaching a threshold is breaching it.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from enum import IntEnum
+from importlib import resources
+
+import numpy as np
+import pyarrow as pa
+
+from streaming.risk.money import MICRO
+
+FIRM, ALL = "firm", "*"
+
+
+class LimitError(ValueError):
+    """A limits file that cannot be used: where, what was expected, what was found."""
+
+
+class Status(IntEnum):
+    """Where a value stands; ordered by severity."""
+
+    GREEN = 0
+    AMBER = 1
+    RED = 2
+    NOT_EVALUATED = 3
+    """A limit in force whose metric or name was not there: shown, never passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit. Thresholds in micros (amounts) or ppm (ratios)."""
+
+    metric: str
+    level: str
+    """``firm``, ``client``, ``account`` or another level that metrics are given for."""
+    name: str
+    """The name within the level; ``*`` = every name; empty for the firm."""
+    amber: int
+    red: int
+    owner: str
+    valid_from: date
+
+    @property
+    def scope(self) -> str:
+        return self.level if self.level == FIRM else f"{self.level}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The values of one metric at one level."""
+
+    name: np.ndarray
+    """Text; for the firm one empty name."""
+    value: np.ndarray
+    """int64 micros or ppm."""
+
+
+def parse_limits(text: str) -> tuple[Limit, ...]:
+    """The limits of one file.
+
+    Raises:
+        LimitError: An entry is incomplete, a threshold is no number, amber equals red, or two entries are the same.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise LimitError(f"limits: expected TOML, found {error}") from None
+    if set(data) - {"limit"}:
+        raise LimitError(f"limits: expected [[limit]] only, found {sorted(set(data) - {'limit'})}")
+    limits = tuple(_limit(item, f"limit {number}") for number, item in enumerate(data.get("limit", []), 1))
+    seen: set[tuple[str, str, date]] = set()
+    for limit in limits:
+        key = (limit.metric, limit.scope, limit.valid_from)
+        if key in seen:
+            raise LimitError(f"limit {limit.metric}, {limit.scope}: expected one from {limit.valid_from}, found two")
+        seen.add(key)
+    return limits
+
+
+def sample_limits() -> tuple[Limit, ...]:
+    """The limits that ship with the code."""
+    return parse_limits((resources.files(__package__) / "data" / "limits.toml").read_text("utf-8"))
+
+
+def evaluate(limits: tuple[Limit, ...], metrics: Mapping[tuple[str, str], Metric], day: date) -> pa.Table:
+    """Every limit in force on ``day`` against its metric: one row per limited name, most severe first.
+
+    ``metrics`` are keyed by (metric, level). Columns: metric, level, name, value, amber, red (int64 micros or ppm,
+    value null where not evaluated), status, owner, valid_from. Rows of equal status are ordered by metric, level, name.
+    """
+    rows: list[dict[str, object]] = []
+    for (metric, level), members in _in_force(limits, day).items():
+        column = metrics.get((metric, level))
+        every = members.get(ALL)
+        if column is None:
+            rows += [_row(limit, limit.name, None, Status.NOT_EVALUATED) for limit in members.values()]
+            continue
+        named = np.isin(column.name, np.array([name for name in members if name != ALL], dtype=object))
+        if every is not None:
+            rows += _evaluated(every, column.name[~named], column.value[~named])
+        for name, limit in members.items():
+            if name == ALL:
+                continue
+            chosen = column.name == name
+            if chosen.any():
+                rows += _evaluated(limit, column.name[chosen], column.value[chosen])
+            else:
+                rows.append(_row(limit, name, None, Status.NOT_EVALUATED))
+    severity = {Status.RED.name: 0, Status.NOT_EVALUATED.name: 1, Status.AMBER.name: 2, Status.GREEN.name: 3}
+    rows.sort(key=lambda row: (severity[str(row["status"])], row["metric"], row["level"], row["name"]))
+    return pa.Table.from_pylist(rows, _SCHEMA)
+
+
+def status_of(limit: Limit, value: np.ndarray) -> np.ndarray:
+    """:class:`Status` of each value: int8."""
+    high = limit.amber < limit.red
+    reached = [value >= level if high else value <= level for level in (limit.red, limit.amber)]
+    return np.select(reached, [np.int8(Status.RED), np.int8(Status.AMBER)], np.int8(Status.GREEN))
+
+
+_SCHEMA = pa.schema(
+    [
+        ("metric", pa.string()),
+        ("level", pa.string()),
+        ("name", pa.string()),
+        ("value", pa.int64()),
+        ("amber", pa.int64()),
+        ("red", pa.int64()),
+        ("status", pa.string()),
+        ("owner", pa.string()),
+        ("valid_from", pa.date32()),
+    ]
+)
+_FIELDS = ("metric", "scope", "amber", "red", "owner", "valid_from")
+
+
+def _in_force(limits: tuple[Limit, ...], day: date) -> dict[tuple[str, str], dict[str, Limit]]:
+    """(metric, level) to name to the limit that stands on ``day``."""
+    standing: dict[tuple[str, str], dict[str, Limit]] = {}
+    for limit in sorted(limits, key=lambda entry: entry.valid_from):
+        if limit.valid_from <= day:
+            standing.setdefault((limit.metric, limit.level), {})[limit.name] = limit
+    return standing
+
+
+def _evaluated(limit: Limit, names: np.ndarray, values: np.ndarray) -> list[dict[str, object]]:
+    status = status_of(limit, values)
+    return [_row(limit, str(n), int(v), Status(int(s))) for n, v, s in zip(names, values, status)]
+
+
+def _row(limit: Limit, name: str, value: int | None, status: Status) -> dict[str, object]:
+    return {
+        "metric": limit.metric,
+        "level": limit.level,
+        "name": name,
+        "value": value,
+        "amber": limit.amber,
+        "red": limit.red,
+        "status": status.name,
+        "owner": limit.owner,
+        "valid_from": limit.valid_from,
+    }
+
+
+def _limit(item: dict, where: str) -> Limit:
+    if set(item) != set(_FIELDS):
+        missing, unknown = sorted(set(_FIELDS) - set(item)), sorted(set(item) - set(_FIELDS))
+        raise LimitError(f"{where}: expected {list(_FIELDS)}, missing {missing}, unknown {unknown}")
+    for name in ("metric", "scope", "owner"):
+        if not isinstance(item[name], str) or not item[name].strip():
+            raise LimitError(f"{where}: expected text in {name}, found {item[name]!r}")
+    if type(item["valid_from"]) is not date:
+        raise LimitError(f"{where}: expected a date in valid_from, found {item['valid_from']!r}")
+    level, separator, name = item["scope"].partition(":")
+    if (level == FIRM) == bool(separator) or (separator and not name):
+        raise LimitError(f"{where}: expected scope firm, or level:name, or level:*, found {item['scope']!r}")
+    amber, red = (_threshold(item, side, where) for side in ("amber", "red"))
+    if amber == red:
+        raise LimitError(f"{where}: expected amber and red to differ, found {item['amber']} twice")
+    return Limit(item["metric"], level, name, amber, red, item["owner"], item["valid_from"])
+
+
+def _threshold(item: dict, side: str, where: str) -> int:
+    try:
+        value = Decimal(str(item[side])) * MICRO
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite() or value % 1:
+        raise LimitError(f"{where}: expected a number with at most six decimals in {side}, found {item[side]!r}")
+    return int(value)
