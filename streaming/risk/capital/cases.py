@@ -48,12 +48,12 @@ def undue_concentration(case: Case) -> dict[str, object]:
     rules = _rules()
     case.text("security", "equity", among=("equity",))
     lot = 0
-    if case.has("shares") or case.has("price"):
-        price = _unsigned(case, "price")
-        position = abs(case.whole("shares")) * price
+    if case.has("price") or not case.has("position_mv"):
+        lot = int(rules.value("net_capital.concentration.equity_shares")) * _unsigned(case, "price")
+    if case.has("shares"):
+        position = abs(case.whole("shares")) * _unsigned(case, "price")
         if case.has("position_mv") and abs(case.micros("position_mv")) != position:
             raise case.refuse("position_mv", f"shares x price = {money(position)}")
-        lot = int(rules.value("net_capital.concentration.equity_shares")) * price
     else:
         position = abs(case.micros("position_mv"))
     found = concentration.equity(case.micros("tentative_net_capital"), position, lot, rules)
