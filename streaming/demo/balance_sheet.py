@@ -15,7 +15,7 @@ ASSETS = frozenset(
     {"cash", "receivable", "dividend_receivable", "fixed_asset", "prepaid", "membership", "clearing_deposit",
      "reserve_deposit", "option_margin", "operational"}
 )  # fmt: skip
-"""Lines that are assets; the other lines are liabilities and equity. Amounts are positive in the sense of their line."""
+"""The other lines are liabilities and equity. Amounts are positive in the sense of their line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def build(world: World, items: list[Item]) -> list[Entry]:
     free = max(have.credits + have.received - have.debits - have.paid, 0)
     when = world.day.past
     fixed = [
-        Entry("subordinated_loan", "SUB-1", 3 * scale, due=world.day.date + timedelta(days=900)),
+        Entry("subordinated_loan", "SUB-1", 3 * scale, due=world.day.business_date + timedelta(days=900)),
         Entry("reserve_deposit", "RESERVE-CUSTOMER", free + 6 * scale, account_kind="customer", counterparty=BANK),
         Entry("reserve_deposit", "RESERVE-PAB", 4 * scale, account_kind="pab", counterparty=BANK),
         Entry("clearing_deposit", "CLEARING-FUND", 2 * scale, counterparty=OPTION_CLEARER, party="clearing_agency"),
@@ -128,7 +128,7 @@ def rows(world: World, entries: list[Entry]) -> list[dict]:
             "account_kind": entry.account_kind,
             "secured": entry.secured / MICRO,
             "party": entry.party,
-            "business_date": str(world.day.date),
+            "business_date": str(world.day.business_date),
         }
         for place, entry in enumerate(entries)
     ]

@@ -123,7 +123,7 @@ def _trade(world: World) -> dict:
     return {
         "schema": TRADES.version, "id": "", "version": 1, "action": "new", "account": world.account_ids[-1],
         "instrument": "AAPL", "kind": "trade", "side": "buy", "quantity": 100, "price": 60.5, "fee": 0.35,
-        "business_date": str(world.day.date), "settle_date": str(world.day.settle), "counterparty": "BRK01",
+        "business_date": str(world.day.business_date), "settle_date": str(world.day.settle), "counterparty": "BRK01",
         "venue": "XNAS", "currency": "USD",
     }  # fmt: skip
 
@@ -131,15 +131,15 @@ def _trade(world: World) -> dict:
 def _cash(world: World) -> dict:
     return {
         "schema": CASH.version, "id": "", "version": 1, "action": "new", "account": world.account_ids[-1],
-        "kind": "deposit", "currency": "USD", "amount": 1000, "business_date": str(world.day.date),
-        "settle_date": str(world.day.date),
+        "kind": "deposit", "currency": "USD", "amount": 1000, "business_date": str(world.day.business_date),
+        "settle_date": str(world.day.business_date),
     }  # fmt: skip
 
 
 def _price(world: World) -> dict:
     return {
         "schema": PRICES.version, "instrument": "AAPL", "bid": 60.49, "ask": 60.51, "kind": "quote",
-        "sequence": 10**9, "source": PLANTED, "business_date": str(world.day.date),
+        "sequence": 10**9, "source": PLANTED, "business_date": str(world.day.business_date),
     }  # fmt: skip
 
 

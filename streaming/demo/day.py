@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from streaming.demo import blemishes, faults, happenings, preopen
+from streaming.demo import blemishes, fault_plan, happenings, preopen
 from streaming.demo.encode import Pending
 from streaming.demo.preopen import Batch
 from streaming.demo.quotes import Quotes
@@ -24,7 +24,7 @@ def generate(spec: DaySpec, truth: Truth | None = None, every: timedelta = timed
     ``truth`` is filled as the chunks are drawn. Raises :class:`ValueError` for a date the closes do not cover, or an
     unknown fault.
     """
-    yield from _generate(spec, Truth() if truth is None else truth, every, faults.plan(spec.faults))
+    yield from _generate(spec, Truth() if truth is None else truth, every, fault_plan.plan(spec.faults))
 
 
 def correction(spec: DaySpec) -> Chunk:
@@ -32,14 +32,14 @@ def correction(spec: DaySpec) -> Chunk:
 
     Corporate actions can be announced late but not taken back, so a second announcement has no correction.
     """
-    plan = faults.plan(spec.faults)
-    plan.undo = []
+    undo: list[fault_plan.Undo] = []
+    plan = fault_plan.plan(spec.faults, undo)
     for _ in _generate(spec, Truth(), timedelta(hours=1), plan):
         pass
-    return faults.corrections(plan.undo, build(spec))
+    return fault_plan.corrections(undo, build(spec))
 
 
-def _generate(spec: DaySpec, truth: Truth, every: timedelta, plan: faults.Plan) -> Iterator[Chunk]:
+def _generate(spec: DaySpec, truth: Truth, every: timedelta, plan: fault_plan.Plan) -> Iterator[Chunk]:
     world = build(spec)
     width = max(1, every // timedelta(microseconds=1))
     held = {topic: Pending() for topic in TOPICS}

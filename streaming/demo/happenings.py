@@ -28,7 +28,8 @@ def batches(world: World, truth: Truth) -> Iterator[Batch]:
 def _cash_movements(world: World, truth: Truth) -> Iterator[Batch]:
     """Deposits and withdrawals of every fourth client, interest and fees, one correct, one cancel, one duplicate."""
     random, day = stream(world.spec.seed, "cash"), world.day
-    rows, times = [], []
+    rows: list[dict] = []
+    times: list[int] = []
     for client in [client for client in world.clients if client.id != HOUSE]:
         amount = round(client.equity * float(random.uniform(0.002, 0.015)), 2)
         kind = ("deposit", "withdrawal", "interest", "fee")[int(random.integers(4))]
@@ -37,8 +38,8 @@ def _cash_movements(world: World, truth: Truth) -> Iterator[Batch]:
             small = kind in ("interest", "fee")
             signed = round(amount / (50 if small else 1) * (-1 if kind in ("withdrawal", "fee") else 1), 2)
             rows.append({"id": f"M{client.id}", "version": 1, "action": "new", "account": client.id, "kind": kind,
-                         "currency": "USD", "amount": signed, "business_date": str(day.date),
-                         "settle_date": str(day.date)})  # fmt: skip
+                         "currency": "USD", "amount": signed, "business_date": str(day.business_date),
+                         "settle_date": str(day.business_date)})  # fmt: skip
             times.append(time)
     first, last = rows[0], rows[-1]
     truth.add("cash.movement", len(rows))
@@ -57,7 +58,7 @@ def _cash_movements(world: World, truth: Truth) -> Iterator[Batch]:
 
 
 def _exercises(world: World, truth: Truth) -> Iterator[Batch]:
-    """Early exercises and assignments of American series deep in the money, told before the open: nobody trades first."""
+    """Early exercises and assignments of American series deep in the money, told before anybody trades."""
     held, universe, day = world.opening, world.universe, world.day
     random = stream(world.spec.seed, "exercise")
     rows = held.instrument
@@ -66,7 +67,7 @@ def _exercises(world: World, truth: Truth) -> Iterator[Batch]:
     depth = universe.right[rows] * (spot - universe.strike[rows])
     deep = american & (depth > 0.03 * universe.strike[rows]) & (universe.expires[rows] > day.close)
     largest = np.argsort(-np.abs(held.quantity), kind="stable")
-    found = []
+    found: list[dict] = []
     for kind, side, sign in (("exercise", "sell", 1), ("assignment", "buy", -1)):
         candidates = largest[(deep & (held.quantity * sign >= 2))[largest]]
         chosen = candidates[:_EXERCISES].tolist()
@@ -76,8 +77,9 @@ def _exercises(world: World, truth: Truth) -> Iterator[Batch]:
             quantity = 1 + int(random.integers(abs(int(held.quantity[place])) // 2))
             found.append({"id": f"X{len(found):04d}", "version": 1, "action": "new",
                           "account": world.account_ids[account], "instrument": universe.id[instrument], "kind": kind,
-                          "side": side, "quantity": quantity, "price": 0, "fee": 0, "business_date": str(day.date),
-                          "settle_date": str(day.settle), "counterparty": "OPTCLEAR", "currency": "USD"})  # fmt: skip
+                          "side": side, "quantity": quantity, "price": 0, "fee": 0,
+                          "business_date": str(day.business_date), "settle_date": str(day.settle),
+                          "counterparty": "OPTCLEAR", "currency": "USD"})  # fmt: skip
     times = day.at(9, 29, 30) + np.arange(len(found), dtype=np.int64) * SECOND
     yield TRADES.name, times + 40_000, [row["account"] for row in found], events(TRADES.version, found, times)
 
@@ -89,7 +91,7 @@ def after_close(world: World) -> Iterator[Batch]:
     prices = (world.close[universe.underlying[rows]] / MICRO).tolist()
     expiries = [
         {"id": f"CA-X{n:05d}", "kind": "expiry", "instrument": universe.id[row], "price": price,
-         "business_date": str(day.date)}
+         "business_date": str(day.business_date)}
         for n, (row, price) in enumerate(zip(rows.tolist(), prices))
     ]  # fmt: skip
     yield ACTIONS.name, times + 10_000, "", events(ACTIONS.version, expiries, np.full(len(rows), day.close))

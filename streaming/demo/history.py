@@ -27,7 +27,7 @@ class Closes:
     micros: np.ndarray
 
     def until(self, day: date) -> "Closes":
-        """The dates before ``day``; :class:`ValueError` when fewer than a year of them, or ``day`` itself, are there."""
+        """The dates before ``day``; :class:`ValueError` when ``day`` is not there or has less than a year before it."""
         if day not in self.dates:
             raise ValueError(f"date {day}: expected a date of the closes, {self.dates[0]} to {self.dates[-1]}")
         count = self.dates.index(day)

@@ -10,6 +10,8 @@ from streaming.demo.universe import ADJUSTED, HEAVILY_HELD, LEVERAGED, NON_MARGI
 from streaming.risk.money import MICRO
 
 EURO_BALANCE = 2_000_000
+COST_GRID = 100
+"""Micros to which a unit's cost is rounded."""
 _MENU = 16
 """Instruments that an account trades in during the day."""
 
@@ -44,7 +46,8 @@ def build(spec: DaySpec, universe: Universe, clients: list[Client], marks: np.nd
         value = short = 0
         for row, quantity in sorted(book.items()):
             unit = int(marks[row]) * int(universe.multiplier[row])
-            paid = max(10_000, round(unit * float(random.normal(1.0, 0.08)) / 10_000) * 10_000)
+            luck = 1.0 if universe.kind[row] == "treasury" else float(random.normal(1.0, 0.08))
+            paid = max(1, round(unit * luck / COST_GRID)) * COST_GRID
             columns.append((place, row, quantity, quantity * paid))
             value += quantity * unit
             if quantity < 0 and universe.kind[row] != "option":
@@ -52,11 +55,12 @@ def build(spec: DaySpec, universe: Universe, clients: list[Client], marks: np.nd
         menus.append(_menu(random, universe, chains, client, book))
         euro.append(EURO_BALANCE * MICRO if client.euro else 0)
         equity = 0 if client.kind == "house" else round(client.equity * MICRO)
-        cash.append((equity - value) // 10_000 * 10_000 if client.kind != "house" else 0)
+        cash.append((equity - value) // 10_000 * 10_000 if client.kind != "house" else 0)  # whole cents
         proceeds.append(short)
-    account, instrument, quantity, cost = (np.array(column, dtype=np.int64) for column in zip(*columns))
-    as_array = [np.array(column, dtype=np.int64) for column in (cash, euro, proceeds)]
-    return Opening(account, instrument, quantity, cost, *as_array, np.array(menus, dtype=np.int64))
+    held = np.array(columns, dtype=np.int64)
+    balances = np.array([cash, euro, proceeds], dtype=np.int64)
+    return Opening(held[:, 0], held[:, 1], held[:, 2], held[:, 3], balances[0], balances[1], balances[2],
+                   np.array(menus, dtype=np.int64))  # fmt: skip
 
 
 class _Chains:

@@ -80,7 +80,7 @@ def _rates(world: World) -> list[dict]:
 def _openings(world: World) -> Iterator[Batch]:
     """Opening positions and cash of every account, then the record and the ledger under the house."""
     held, day = world.opening, world.day
-    common = {"version": 1, "action": "new", "business_date": str(day.date)}
+    common = {"version": 1, "action": "new", "business_date": str(day.business_date)}
     positions = [
         {"id": f"P{n:06d}", **common, "account": world.account_ids[account], "instrument": world.universe.id[row],
          "kind": "opening", "quantity": quantity, "cost": cost}
@@ -90,7 +90,7 @@ def _openings(world: World) -> Iterator[Batch]:
     yield _batch(CUSTODY.name, CUSTODY.version, positions, _times(day.at(6, 10), len(positions)))
     cash = [
         {"id": f"O{n:05d}-{currency}", **common, "account": account, "kind": "opening", "currency": currency,
-         "amount": amount, "short_proceeds": proceeds, "settle_date": str(day.date)}
+         "amount": amount, "short_proceeds": proceeds, "settle_date": str(day.business_date)}
         for n, (account, dollars, euros, short) in enumerate(
             zip(world.account_ids, amounts(held.cash), amounts(held.euro), amounts(held.short_proceeds)))
         for currency, amount, proceeds in (("USD", dollars, short), ("EUR", euros, 0))
@@ -108,7 +108,7 @@ def _previous_closes(world: World) -> Batch:
     day = world.day
     known = np.flatnonzero(world.previous > 0)
     arrival = _times(day.at(6, 20), len(known))
-    event_time = np.full(len(known), day.close - (day.date - day.previous).days * DAY)
+    event_time = np.full(len(known), day.close - (day.business_date - day.previous).days * DAY)
     rows = [
         {"instrument": world.universe.id[row], "last": price, "kind": "previous_close", "sequence": n,
          "source": source(world, row), "business_date": str(day.previous)}
@@ -130,7 +130,7 @@ def _fx(world: World, time: int, sequence: int) -> Batch:
 def _actions(world: World) -> Batch:
     """The split and the dividend take effect at the open, before any trade of the day."""
     day = world.day
-    common = {"business_date": str(day.date)}
+    common = {"business_date": str(day.business_date)}
     rows = [
         {"id": "CA-SPLIT", "kind": "split", "instrument": SPLIT, "numerator": SPLIT_FACTOR, "denominator": 1,
          "price": float(world.universe.previous[world.universe.row(SPLIT)]), **common},

@@ -91,7 +91,7 @@ class Quotes:
         return mid - half, mid + half
 
     def _encode(self, rows, bid, ask, one_sided, times) -> list[bytes]:
-        ids, date = self._world.universe.id, str(self._world.day.date)
+        ids, date = self._world.universe.id, str(self._world.day.business_date)
         first = self._sequence
         self._sequence += len(rows)
         bids: list[float | None] = (bid / MICRO).tolist()
@@ -112,7 +112,7 @@ class Quotes:
         times = world.day.close + SECOND + _spread(len(rows), 30 * SECOND)
         events_of = (
             {"instrument": world.universe.id[row], "last": price, "kind": "close", "sequence": self._sequence + row,
-             "source": self._sources[row], "business_date": str(world.day.date)}
+             "source": self._sources[row], "business_date": str(world.day.business_date)}
             for row, price in enumerate((world.close / MICRO).tolist())
         )  # fmt: skip
         yield PRICES.name, times + 50_000, "", events(PRICES.version, events_of, times)

@@ -5,6 +5,7 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+Date = date
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 DAY = 86_400 * SECOND
@@ -22,7 +23,7 @@ SETTLEMENT_CYCLES = (
 class Session:
     """One trading day of the New York Stock Exchange."""
 
-    date: date
+    business_date: date
     previous: date
     """The session before."""
     settle: date
@@ -34,7 +35,7 @@ class Session:
 
     def at(self, hour: int, minute: int = 0, second: int = 0) -> int:
         """That New York time of the day."""
-        return instant(self.date, time(hour, minute, second))
+        return instant(self.business_date, time(hour, minute, second))
 
     @property
     def start(self) -> int:
@@ -81,7 +82,7 @@ def session(day: date, rule_date: date) -> Session:
     sessions = [stamp.date() for stamp in calendar.sessions]
     here = sessions.index(day)
     return Session(
-        date=day,
+        business_date=day,
         previous=sessions[here - 1],
         settle=sessions[here + settlement_days(rule_date)],
         coming=tuple(sessions[here + 1 :]),

@@ -1,14 +1,14 @@
 """What day to generate, the random streams it is generated from, and the shape of what comes out."""
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from hashlib import blake2b
 
 import numpy as np
 
-RULE_DATE = date(2026, 11, 1)
-BUSINESS_DATE = date(2020, 3, 16)
+RULE_DATE = dt.date(2026, 11, 1)
+BUSINESS_DATE = dt.date(2020, 3, 16)
 SEED = 20200316
 
 
@@ -16,7 +16,7 @@ SEED = 20200316
 class DaySpec:
     """One generated day. Equal specs give equal bytes, whatever the chunk size, machine or hash seed."""
 
-    date: date = BUSINESS_DATE
+    date: dt.date = BUSINESS_DATE
     accounts: int = 300
     """Client accounts; the house, broker-dealer (PAB) and non-customer accounts come on top."""
     trades: int = 250_000
@@ -26,7 +26,7 @@ class DaySpec:
     seed: int = SEED
     faults: tuple[str, ...] = ()
     """Names from :data:`streaming.demo.faults.FAULTS`."""
-    rule_date: date = RULE_DATE
+    rule_date: dt.date = RULE_DATE
     """Decides the settlement cycle."""
     late: bool = False
     """Also generate trades of the day that arrive after the end-of-day cut."""

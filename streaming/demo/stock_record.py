@@ -127,7 +127,7 @@ def rows(world: World, items: list[Item]) -> list[dict]:
             "counterparty": item.counterparty,
             "account_kind": item.account_kind,
             "sale": item.sale,
-            "business_date": str(world.day.date),
+            "business_date": str(world.day.business_date),
         }
         for place, item in enumerate(items)
     ]

@@ -182,7 +182,7 @@ class Trading:
     def encode(self, fills: Fills) -> list[bytes]:
         """JSON events in the order of the rows."""
         world, ids = self._world, self._world.account_ids
-        instruments, settle, date = world.universe.id, str(world.day.settle), str(world.day.date)
+        instruments, settle, date = world.universe.id, str(world.day.settle), str(world.day.business_date)
         option = (world.universe.right != 0).tolist()
         columns = (fills.number, fills.version, fills.action, fills.account, fills.instrument, fills.buy,
                    fills.quantity, fills.price / MICRO, fills.fee / MICRO)  # fmt: skip

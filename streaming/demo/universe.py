@@ -1,6 +1,6 @@
 """The instruments of the day: the real stocks and index, and what is generated around them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
 
 import numpy as np
@@ -163,7 +163,7 @@ def build(spec: DaySpec, day: Session, history: Closes, today: np.ndarray) -> Un
     beta = np.append(history.beta(), LEVERAGE)
     yields, dividends = _expected_dividends(spec, day, symbols, previous)
     series = _series(spec, day, symbols, previous)
-    bills = [day.date + timedelta(days=n) for n in (59, 150, 304)]
+    bills = [day.business_date + timedelta(days=n) for n in (59, 150, 304)]
     bill_ids = [f"UST-{maturity:%Y%m%d}" for maturity in bills]
     basic = len(symbols) + len(bills)
     return Universe(
@@ -194,7 +194,7 @@ def _expires(series: _Series) -> int:
 
 def _series(spec: DaySpec, day: Session, symbols: list[str], spot: np.ndarray) -> list[_Series]:
     few = spec.prices < 100_000
-    dates = expiries(day.date, day.coming)
+    dates = expiries(day.business_date, day.coming)
     found: list[_Series] = []
     for row, symbol in enumerate(symbols):
         count = _FEW_STRIKES if few else _MANY_STRIKES
@@ -208,26 +208,23 @@ def _series(spec: DaySpec, day: Session, symbols: list[str], spot: np.ndarray) -
                     if symbol == INDEX and place == 1:
                         found.append(_Series(INDEX, row, expiry, right, strike, 100, True, 0))
     adjusted, leap = symbols.index(ADJUSTED), dates[3]
-    strike = strikes(float(spot[adjusted]), 1, 1)[0] * 100 // ADJUSTED_MULTIPLIER // 10_000 * 10_000
+    standard = strikes(float(spot[adjusted]), 1, 1)[0]
+    strike = standard * 100 // ADJUSTED_MULTIPLIER // 10_000 * 10_000  # the contract's value stays the same
     found.append(_Series(ADJUSTED + "1", adjusted, leap, "call", strike, ADJUSTED_MULTIPLIER, False, 0))
     start = day.start + MICRO
-    placed = [_moved(series, start + n * 1_000) for n, series in enumerate(found)]
+    placed = [replace(series, listed=start + n * 1_000) for n, series in enumerate(found)]
     return [*placed, *_listed_intraday(day, symbols, spot, {(s.underlying, s.expiry, s.strike) for s in found})]
-
-
-def _moved(series: _Series, listed: int) -> _Series:
-    return _Series(*(getattr(series, name) for name in _Series.__slots__[:-1]), listed)
 
 
 def _listed_intraday(
     day: Session, symbols: list[str], spot: np.ndarray, taken: set[tuple[int, date, int]]
 ) -> list[_Series]:
     """Three strikes that the falling market brings: known twenty seconds after the first trades in them arrive."""
-    expiry = expiries(day.date, day.coming)[1]
+    expiry = expiries(day.business_date, day.coming)[1]
     found = []
     for n, symbol in enumerate(("AAPL", "JPM", "MSFT")):
         row = symbols.index(symbol)
-        strike = round(spot[row] * 0.7) * MICRO
+        strike = max(1, round(spot[row] * 0.7)) * MICRO
         while (row, expiry, strike) in taken:
             strike += MICRO
         found.append(_Series(symbol, row, expiry, "put", strike, 100, False, day.at(10 + n, 12, 30)))
@@ -238,7 +235,8 @@ def _expected_dividends(
     spec: DaySpec, day: Session, symbols: list[str], previous: np.ndarray
 ) -> tuple[np.ndarray, list[list[tuple[date, float]]]]:
     """Continuous yields, and for most stocks instead the cash dividends expected within a year."""
-    yields, dividends = np.zeros(len(symbols)), []
+    yields = np.zeros(len(symbols))
+    dividends: list[list[tuple[date, float]]] = []
     for row, symbol in enumerate(symbols):
         random = stream(spec.seed, "dividends", symbol)
         annual = round(float(random.uniform(0.008, 0.035)), 4)

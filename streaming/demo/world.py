@@ -66,8 +66,8 @@ def _bill(world: World, row: int) -> int:
     """Micros per unit of face value."""
     maturity = world.universe.expiry[row]
     assert maturity is not None
-    days = (maturity - world.day.date).days
-    zero = float(np.interp(days, *zip(*surface.ZERO_CURVES["USD"])))
+    days = (maturity - world.day.business_date).days
+    zero = float(np.interp(days, *np.array(surface.ZERO_CURVES["USD"]).T))
     return int(round(MICRO * float(np.exp(-zero * days / 365)), -1))
 
 
