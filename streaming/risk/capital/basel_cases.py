@@ -16,15 +16,14 @@ from streaming.risk.pricing.contracts import Contracts
 from streaming.risk.reference import Right, Style
 from streaming.risk.rulebook import Rules
 
-RULE_DATE = date(2026, 11, 1)
-"""Rule date of the calculator's answers: that of the rulebook's content."""
 DEFAULT_MULTIPLIER = 100
 POSITION = re.compile(r"(long|short)\s+([1-9]\d*)\s+(call|put)s?", re.IGNORECASE)
 CHARGE_RESULT = "Low, Medium, High, binding"
 
 
 def _rules() -> Rules:
-    return rulebook.load().at(RULE_DATE)
+    """The rulebook at its latest date."""
+    return rulebook.load().at(date.max)
 
 
 def _rows(case: Case, *columns: str) -> list[Case]:
