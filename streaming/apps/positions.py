@@ -123,7 +123,6 @@ class PositionsApp:
         tables = {
             "positions": build(sealed.POSITIONS, _position_columns(state)),
             "cash": build(sealed.CASH, _cash_columns(state)),
-            "actions": build(sealed.ACTIONS, _action_columns(state)),
             "rejects": state.rejects,
         }
         if epoch.cut.endswith("/eod"):
@@ -554,14 +553,6 @@ def _cash_columns(state: PositionsState) -> dict[str, object]:
     balances = cash_balances(state)
     return {name: balances[name] for name in balances.column_names} | {
         "account": _texts(state.accounts, balances["account"].to_numpy())
-    }
-
-
-def _action_columns(state: PositionsState) -> dict[str, object]:
-    table = state.actions
-    return {name: table[name] for name in table.column_names if name != "epoch"} | {
-        "kind": pa.array(["split", "cash_dividend", "expiry"]).take(table["kind"]),
-        "instrument": _texts(state.instruments, table["instrument"].to_numpy()),
     }
 
 

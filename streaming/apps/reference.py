@@ -5,6 +5,7 @@ Writes its complete tables whenever one of them changed in a stretch, so that a 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -51,6 +52,9 @@ class ReferenceState:
     closes: pa.Table
     applied_actions: pa.Table
     """Actions of all days, as applied: also what makes a repeated id a duplicate."""
+    day: int = NO_DATE
+    day_began: int = 0
+    """The first epoch of the business day."""
     counts: Counts = field(default_factory=Counts)
     quarantine: pa.Table = field(default_factory=results.QUARANTINE.empty_table, metadata={"locator": True})
 
@@ -73,6 +77,10 @@ class ReferenceApp:
         )
 
     def apply(self, state: ReferenceState, stretch: Stretch) -> tuple[ReferenceState, Mapping[str, pa.Table]]:
+        day = (stretch.last.day - _EPOCH_DAY).days
+        if day != state.day:
+            state.day, state.day_began = day, stretch.first
+            state.quarantine = results.QUARANTINE.empty_table()
         quarantine = Quarantine()
         rows: dict[str, pa.Table] = {}
         for batch in rows_of(stretch.raw, raw.INSTRUMENTS):
@@ -101,6 +109,7 @@ class ReferenceApp:
         return {
             "instruments": build(sealed.INSTRUMENTS, _instrument_columns(state.instruments)),
             "accounts": build(sealed.ACCOUNTS, _account_columns(state.accounts)),
+            "actions": build(sealed.ACTIONS, _action_columns(state)),
             "counts": state.counts.sealed(self.name),
             "quarantine": sealed_quarantine(state.quarantine),
         }
@@ -122,6 +131,18 @@ def _account_columns(table: pa.Table) -> dict[str, object]:
         "kind": _names(AccountKind).take(table["kind"]),
         "margin_type": _names(MarginType).take(table["margin_type"]),
     }
+
+
+def _action_columns(state: ReferenceState) -> dict[str, object]:
+    table = state.applied_actions.filter(pc.greater_equal(state.applied_actions["epoch"], state.day_began))
+    ids = state.instruments["id"].combine_chunks()
+    return {name: table[name] for name in table.column_names if name != "epoch"} | {
+        "kind": pa.array(ACTION_KINDS).take(table["kind"].combine_chunks()),
+        "instrument": ids.take(table["instrument"].combine_chunks()),
+    }
+
+
+_EPOCH_DAY = date(1970, 1, 1)
 
 
 def _names(kind) -> pa.Array:
