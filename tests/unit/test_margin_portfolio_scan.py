@@ -11,8 +11,10 @@ from streaming.risk.margin.portfolio import (
     MISSING_VALUE,
     Treatment,
     contract_minimum,
+    eligible,
     offset_points,
     portfolio_margin,
+    requirement_by_row,
     scan_moves,
     scan_points,
     theoretical_haircut,
@@ -243,6 +245,16 @@ def test_products_that_are_not_eligible_take_the_strategy_based_requirement():
     book = margined(items, [(0, "BOND", 1000), (0, "PINK", 500)], strategy=[6000, 1500])
     assert (book.result.treatment == Treatment.NOT_ELIGIBLE).all()
     assert dollars(book.result.strategy_based[0]) == dollars(book.result.requirement[0]) == Decimal(7_500)
+
+
+def test_strategy_based_requirements_become_a_column_of_the_holdings():
+    items = [Item("BOND", 100, Kind.TREASURY, UnderlyingClass.NONE), Item("PINK", 3, marginable=False), Item("XYZ")]
+    book = margined(items, [(1, "PINK", 5), (0, "PINK", 5), (0, "BOND", 7)])
+    assert eligible(book.instruments).tolist() == [False, False, True]
+    accounts, securities, amounts = np.array([0, 1, 0]), np.array([1, 1, 0]), np.array([15, 16, 42])
+    assert requirement_by_row(book.holdings, accounts, securities, amounts).tolist() == [16, 15, 42]
+    with pytest.raises(ValueError, match="found account 1, security 0"):
+        requirement_by_row(book.holdings, np.array([1]), np.array([0]), np.array([1]))
 
 
 def test_products_that_are_not_eligible_are_charged_in_full_without_a_strategy_based_requirement():

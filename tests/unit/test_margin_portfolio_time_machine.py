@@ -45,7 +45,7 @@ def test_requirement_under_another_date_lists_only_what_differs():
         }
     ]
     (parameter,) = comparison.parameters.to_pylist()
-    assert (parameter["id"], parameter["rule"]) == ("portfolio_margin.scan.equity", "FINRA 4210(g)(2)(F)")
+    assert (parameter["id"], parameter["rule"]) == ("portfolio_margin.scan.equity", "FINRA 4210(g)(2)")
 
 
 def test_the_same_date_differs_in_nothing():

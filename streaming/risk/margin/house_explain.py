@@ -9,7 +9,7 @@ from streaming.risk.money import MICRO, cents
 
 _RULES = {
     "regulatory": "FINRA 4210",
-    "non_marginable": "FINRA 4210(c), (g)(6); house: incomplete data is charged in full",
+    "non_marginable": "FINRA 4210(c), (g); house: incomplete data is charged in full",
     "var_floor": "house.var: 5-day VaR over two years",
     "discretionary": "house: discretionary add-ons in force",
     "concentration": "house.concentration; FINRA 4210(d), RN 08-41",

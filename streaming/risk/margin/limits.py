@@ -98,27 +98,20 @@ def evaluate(limits: tuple[Limit, ...], metrics: Mapping[tuple[str, str], Metric
     ``metrics`` are keyed by (metric, level). Columns: metric, level, name, value, amber, red (int64 micros or ppm,
     value null where not evaluated), status, owner, valid_from. Rows of equal status are ordered by metric, level, name.
     """
-    rows: list[dict[str, object]] = []
+    parts: list[tuple[Limit, np.ndarray, np.ndarray | None]] = []
     for (metric, level), members in _in_force(limits, day).items():
         column = metrics.get((metric, level))
-        every = members.get(ALL)
-        if column is None:
-            rows += [_row(limit, limit.name, None, Status.NOT_EVALUATED) for limit in members.values()]
-            continue
-        named = np.isin(column.name, np.array([name for name in members if name != ALL], dtype=object))
-        if every is not None:
-            rows += _evaluated(every, column.name[~named], column.value[~named])
         for name, limit in members.items():
-            if name == ALL:
+            if column is None:
+                parts.append((limit, np.array([limit.name], dtype=object), None))
                 continue
-            chosen = column.name == name
-            if chosen.any():
-                rows += _evaluated(limit, column.name[chosen], column.value[chosen])
+            others = np.array([other for other in members if other != ALL], dtype=object)
+            chosen = ~np.isin(column.name, others) if name == ALL else column.name == name
+            if name != ALL and not chosen.any():
+                parts.append((limit, np.array([name], dtype=object), None))
             else:
-                rows.append(_row(limit, name, None, Status.NOT_EVALUATED))
-    severity = {Status.RED.name: 0, Status.NOT_EVALUATED.name: 1, Status.AMBER.name: 2, Status.GREEN.name: 3}
-    rows.sort(key=lambda row: (severity[str(row["status"])], row["metric"], row["level"], row["name"]))
-    return pa.Table.from_pylist(rows, _SCHEMA)
+                parts.append((limit, column.name[chosen], column.value[chosen]))
+    return _table(parts)
 
 
 def status_of(limit: Limit, value: np.ndarray) -> np.ndarray:
@@ -153,23 +146,43 @@ def _in_force(limits: tuple[Limit, ...], day: date) -> dict[tuple[str, str], dic
     return standing
 
 
-def _evaluated(limit: Limit, names: np.ndarray, values: np.ndarray) -> list[dict[str, object]]:
-    status = status_of(limit, values)
-    return [_row(limit, str(n), int(v), Status(int(s))) for n, v, s in zip(names, values, status)]
+_SEVERITY = {Status.RED: 0, Status.NOT_EVALUATED: 1, Status.AMBER: 2, Status.GREEN: 3}
 
 
-def _row(limit: Limit, name: str, value: int | None, status: Status) -> dict[str, object]:
-    return {
-        "metric": limit.metric,
-        "level": limit.level,
-        "name": name,
-        "value": value,
-        "amber": limit.amber,
-        "red": limit.red,
-        "status": status.name,
-        "owner": limit.owner,
-        "valid_from": limit.valid_from,
-    }
+def _table(parts: list[tuple[Limit, np.ndarray, np.ndarray | None]]) -> pa.Table:
+    """The evaluated limits as columns, most severe first; values of None were not evaluated."""
+    if not parts:
+        return _SCHEMA.empty_table()
+    limits = [limit for limit, _, _ in parts]
+    which = np.repeat(np.arange(len(parts)), [len(names) for _, names, _ in parts])
+    name = np.concatenate([names for _, names, _ in parts])
+    value = np.concatenate([np.zeros(len(n), dtype=np.int64) if v is None else v for _, n, v in parts])
+    unknown = np.array([values is None for _, _, values in parts])[which]
+    status = np.concatenate(
+        [
+            np.full(len(names), Status.NOT_EVALUATED) if values is None else status_of(limit, values)
+            for limit, names, values in parts
+        ]
+    )
+    severity = np.array([_SEVERITY[Status(s)] for s in range(len(_SEVERITY))])[status]
+    order = np.lexsort((np.unique(name, return_inverse=True)[1], _ranks(limits)[which], severity))
+
+    def of(attribute: str) -> np.ndarray:
+        return np.array([getattr(limit, attribute) for limit in limits])[which[order]]
+
+    labels = np.array([Status(s).name for s in range(len(_SEVERITY))], dtype=object)
+    columns = [
+        of("metric"), of("level"), name[order], pa.array(value[order], pa.int64(), mask=unknown[order]), of("amber"),
+        of("red"), labels[status[order]], of("owner"), of("valid_from"),
+    ]  # fmt: skip
+    return pa.table([pa.array(column, field.type) for column, field in zip(columns, _SCHEMA)], schema=_SCHEMA)
+
+
+def _ranks(limits: list[Limit]) -> np.ndarray:
+    """Limits of the same metric and level share a rank, in the order of their texts."""
+    keys = [(limit.metric, limit.level) for limit in limits]
+    position = {key: rank for rank, key in enumerate(sorted(set(keys)))}
+    return np.array([position[key] for key in keys])
 
 
 def _limit(item: dict, where: str) -> Limit:

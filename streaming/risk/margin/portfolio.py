@@ -49,7 +49,7 @@ class Treatment(IntEnum):
 
     SCANNED = 0
     NOT_ELIGIBLE = 1
-    """Margined under the strategy-based rule, 4210(g)(6)."""
+    """Margined under the strategy-based rule, 4210(g)."""
     MISSING_PRICE = 2
     STALE_PRICE = 3
     MISSING_VALUE = 4
@@ -235,6 +235,39 @@ def offset_points(pnl: np.ndarray, share_ppm: int) -> np.ndarray:
     return offset_by_parent(pnl, parent, np.array([share_ppm], dtype=np.int64))[0]
 
 
+def eligible(instruments: Instruments) -> np.ndarray:
+    """By instrument: may be scanned, FINRA 4210(g): margin equities and funds on them, and listed options."""
+    marginable = (instruments.kind == Kind.OPTION) | instruments.marginable.astype(bool)
+    return np.isin(instruments.kind, _ELIGIBLE_KINDS) & marginable
+
+
+def requirement_by_row(
+    holdings: Holdings, account: np.ndarray, security: np.ndarray, requirement: np.ndarray
+) -> np.ndarray:
+    """Strategy-based requirements of whole positions as a column of the holdings: what ``portfolio_margin`` takes.
+
+    ``account`` and ``security`` (instrument code) name the position of each ``requirement`` in micros. They must come
+    from a strategy-based run over the positions that are not ``eligible``, where nothing else is paired with them.
+
+    Raises:
+        ValueError: A requirement names a position that is not held.
+    """
+    column = np.zeros(len(holdings), dtype=np.int64)
+    order = np.lexsort((holdings.instrument, holdings.account))
+    width = 1 + max(int(holdings.instrument.max(initial=0)), int(security.max(initial=0)))
+    held = holdings.account[order].astype(np.int64) * width + holdings.instrument[order]
+    wanted = account.astype(np.int64) * width + security
+    at = np.minimum(np.searchsorted(held, wanted), max(0, len(held) - 1))
+    missing = np.flatnonzero(held[at] != wanted) if len(held) else np.arange(len(wanted))
+    if len(missing):
+        row = missing[0]
+        raise ValueError(
+            f"requirement {row}: expected a held position, found account {account[row]}, security {security[row]}"
+        )
+    np.add.at(column, order[at], requirement)
+    return column
+
+
 def contract_minimum(quantity: np.ndarray, multiplier: np.ndarray, rate_ppm: int) -> np.ndarray:
     """Minimum in micros: |contracts| x rate x multiplier, long or short (37.50 dollars at 0.375 and 100)."""
     return np.abs(quantity) * multiplier * rate_ppm
@@ -345,10 +378,10 @@ def _treatment(
     """:class:`Treatment` per instrument; the first reason of the list below that holds."""
     underlying = underlying_code(instruments)
     option = instruments.kind == Kind.OPTION
-    marginable = any_marginable | option | instruments.marginable.astype(bool)
+    outside = ~np.isin(instruments.kind, _ELIGIBLE_KINDS) if any_marginable else ~eligible(instruments)
     status, price = prices.status[underlying], prices.price[underlying]
     reasons = (
-        (~(np.isin(instruments.kind, _ELIGIBLE_KINDS) & marginable), Treatment.NOT_ELIGIBLE),
+        (outside, Treatment.NOT_ELIGIBLE),
         (option & (underlying == np.arange(len(instruments))), Treatment.MISSING_UNDERLYING),
         (instruments.multiplier <= 0, Treatment.MISSING_MULTIPLIER),
         (underlying_class(instruments) == UnderlyingClass.NONE, Treatment.UNKNOWN_CLASS),

@@ -1,6 +1,6 @@
 """What portfolio margin means for each account and for the firm: equity, excess, eligibility, calls, the tenfold ratio.
 
-FINRA 4210(g)(4) to (g)(12). Dates are days since 1970-01-01 and the exchange calendar comes as an argument: the
+FINRA 4210(g). Dates are days since 1970-01-01 and the exchange calendar comes as an argument: the
 ascending array of business days (``sessions``).
 """
 
@@ -84,7 +84,7 @@ def portfolio_accounts(
     unlisted: np.ndarray,
     real_time_monitoring: bool,
 ) -> PortfolioAccounts:
-    """Equity against requirement, and eligibility, of every account in ``result`` (FINRA 4210(g)(4), (g)(5)).
+    """Equity against requirement, and eligibility, of every account in ``result`` (FINRA 4210(g)).
 
     Args:
         equity: Net liquidating value by account code, micros.
@@ -113,7 +113,7 @@ def portfolio_accounts(
 def portfolio_calls(
     account: np.ndarray, excess: np.ndarray, opened: np.ndarray, as_of: int, sessions: np.ndarray, rules: Rules
 ) -> PortfolioCalls:
-    """Calls on accounts with negative ``excess``, at the close of ``as_of`` (FINRA 4210(g)(9), (g)(10)).
+    """Calls on accounts with negative ``excess``, at the close of ``as_of`` (FINRA 4210(g)).
 
     ``opened`` is the business day on which each deficiency arose; it is ignored where there is none. The client has
     three business days; the firm deducts what is open at the close of the next one although those days still run.
@@ -139,7 +139,7 @@ def portfolio_calls(
 def net_capital_multiple(
     requirement: int, net_capital: int, first_day_above: int | None, as_of: int, sessions: np.ndarray, rules: Rules
 ) -> NetCapitalMultiple:
-    """The tenfold-net-capital test of FINRA 4210(g)(12), on ``as_of``.
+    """The tenfold-net-capital test of FINRA 4210(g), on ``as_of``.
 
     ``requirement`` is the sum of all portfolio margin requirements, ``first_day_above`` the business day on which the
     current stretch above the limit began (None = it begins today). Exactly ten times is not above.

@@ -14,8 +14,8 @@ from streaming.risk.money import MICRO, cents
 from streaming.risk.reference import Accounts, Instruments
 from streaming.risk.rulebook import Rules
 
-_SCAN_RULE = "FINRA 4210(g)(2), (g)(7)"
-_STRATEGY_RULE = "FINRA 4210(g)(6)"
+_SCAN_RULE = "FINRA 4210(g)(2)"
+_STRATEGY_RULE = "FINRA 4210(g)"
 _FULL_RULE = "house: incomplete data is charged in full"
 _WHY = {
     Treatment.MISSING_PRICE: "there is no price",
