@@ -59,10 +59,10 @@ def undue_concentration(case: Case) -> dict[str, object]:
     found = concentration.equity(case.micros("tentative_net_capital"), position, lot, rules)
     base = int(fraction(position, rules.ppm("net_capital.haircut.equity")))
     return {
-        "threshold": money(found.threshold),
+        "threshold": money(int(found.threshold)),
         "base_haircut": money(base),
-        "concentration": money(found.charge),
-        "total": money(base + found.charge),
+        "concentration": money(int(found.charge)),
+        "total": money(base + int(found.charge)),
     }
 
 

@@ -77,9 +77,11 @@ class Part:
 
 
 def part(book: Book, marks: Marks, prices: PriceSet, rules: Rules) -> Part:
-    """The contribution of the accounts in ``book``."""
+    """The contribution of the accounts in ``book``. Raises MoneyOverflowError where their sums leave 64 bits."""
     cash = _cash(book, prices)
     value = marks.value(book.holdings.instrument, book.holdings.quantity, book.holdings.cost)
+    money.checked_sum(value, "market value of the holdings")  # by magnitude: no sum below can then overflow
+    money.checked_sum(cash["amount"], "cash of the accounts")
     rows = _accounts(book, marks, value, cash, rules)
     return Part(rows, _securities(book, value, rows))
 

@@ -32,7 +32,7 @@ from streaming.risk.capital.reserve import Reserve
 from streaming.risk.margin.groups import assign_groups
 from streaming.risk.margin.portfolio import MISSING_VALUE, POINTS
 from streaming.risk.market import PriceSet
-from streaming.risk.reference import AccountKind, Accounts, Instruments
+from streaming.risk.reference import AccountKind, Accounts, Instruments, Kind
 from streaming.risk.rulebook import Rules
 
 
@@ -186,6 +186,8 @@ def _options(
 ) -> OptionsHaircut:
     if elections.options == OptionMethod.STRATEGY:
         return options_haircut.strategy(quantity, cost, instruments, prices, ready, rules)
+    if not quantity[instruments.kind == Kind.OPTION].any():
+        return options_haircut.no_options(len(instruments))
     table = ledger.scan if ledger.scan is not None else _no_scan(instruments, rules)
     return options_haircut.theoretical(quantity, cost, instruments, accounts, prices, table, rules)
 

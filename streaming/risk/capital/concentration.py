@@ -17,11 +17,11 @@ RULE = "15c3-1(c)(2)(vi)(M)"
 
 @dataclass(frozen=True, slots=True)
 class Concentration:
-    """The charge on one side of one equity issuer. Micros."""
+    """The charge on one side of one equity issuer; scalars or columns, micros."""
 
-    threshold: int
-    excess: int
-    charge: int
+    threshold: np.ndarray
+    excess: np.ndarray
+    charge: np.ndarray
 
 
 def threshold(tentative: int, least: int, rules: Rules) -> int:
@@ -29,16 +29,15 @@ def threshold(tentative: int, least: int, rules: Rules) -> int:
     return max(int(money.fraction(max(tentative, 0), rules.ppm("net_capital.concentration.threshold"))), least)
 
 
-def equity(tentative: int, position: int, lot_value: int, rules: Rules) -> Concentration:
-    """The charge on an equity position of market value ``position`` >= 0.
+def equity(tentative: int, position: np.ndarray | int, lot_value: np.ndarray | int, rules: Rules) -> Concentration:
+    """The charge on equity positions of market value ``position`` >= 0, scalar or column.
 
     ``lot_value`` is the value of 500 shares (0 = not known: that test is then left out).
     """
-    least = max(lot_value, rules.micros("net_capital.concentration.equity_dollars"))
-    level = threshold(tentative, least, rules)
-    excess = max(0, position - level)
-    charge = int(money.fraction(excess, rules.ppm("net_capital.concentration.equity_charge")))
-    return Concentration(level, excess, charge)
+    least = threshold(tentative, rules.micros("net_capital.concentration.equity_dollars"), rules)
+    level = np.maximum(least, lot_value)
+    excess = np.maximum(0, position - level)
+    return Concentration(level, excess, money.fraction(excess, rules.ppm("net_capital.concentration.equity_charge")))
 
 
 def lines(
@@ -82,11 +81,11 @@ def _equities(
     names, where = np.unique(np.char.add(np.char.add(issuer.astype(str), " "), side), return_inverse=True)
     lot = int(rules.value("net_capital.concentration.equity_shares"))
     lots = marks.value(code, np.full(len(code), lot, dtype=np.int64))
-    charge = np.zeros(len(names), dtype=np.int64)
-    for row in range(len(names)):
-        members = where == row
-        position = money.checked_sum(np.abs(held.value[chosen][members]), f"concentration {names[row]}")
-        charge[row] = equity(tentative, position, int(lots[members].min()), rules).charge
+    money.checked_sum(held.value[chosen], "concentration")  # no sum below can then leave the range
+    position, smallest = np.zeros(len(names), dtype=np.int64), np.full(len(names), money.LIMIT, dtype=np.int64)
+    np.add.at(position, where, np.abs(held.value[chosen]))
+    np.minimum.at(smallest, where, lots)
+    charge = np.asarray(equity(tentative, position, smallest, rules).charge, dtype=np.int64)
     return line(
         "concentration.equity",
         "Undue concentration, equities",

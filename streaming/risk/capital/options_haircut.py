@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streaming.risk import money
-from streaming.risk.capital.lines import Rows, StatementLine, line
+from streaming.risk.capital.lines import NO_ROWS, Rows, StatementLine, line
 from streaming.risk.capital.marking import Marks, rates
 from streaming.risk.holdings import Holdings
 from streaming.risk.margin.groups import MarginGroups
-from streaming.risk.margin.portfolio import Treatment, full_charge, theoretical_haircut
+from streaming.risk.margin.portfolio import POINTS, Treatment, full_charge, theoretical_haircut
 from streaming.risk.market import PriceSet
 from streaming.risk.reference import Accounts, Instruments, Kind, Right
 from streaming.risk.rulebook import Rules
@@ -41,6 +41,14 @@ class ScanTable:
     """int64 micros per unit, [instrument, 10]."""
     baseline: np.ndarray
     groups: MarginGroups
+
+
+def no_options(n_instruments: int) -> OptionsHaircut:
+    """The theoretical charge of a firm that holds no options: a supplied zero."""
+    none = np.empty(0, dtype=np.int64)
+    charge = line("haircut.options", "Options, theoretical", "15c3-1a(b)(1)", NO_ROWS, _EXPLAIN)
+    hedged = np.zeros(n_instruments, dtype=np.int64)
+    return OptionsHaircut(charge, None, hedged, none.astype(object), none.reshape(0, POINTS), none)
 
 
 def theoretical(
@@ -153,7 +161,7 @@ def strategy(
     summed = line("haircut.options", "Options, strategy-based", "15c3-1a(b)(2)", Rows("strategy", key, amount))
     time_value = _time_value(held[usable], quantity, instruments, prices, marks)
     none = np.empty(0, dtype=np.int64)
-    return OptionsHaircut(summed, time_value, hedged, none.astype(object), none.reshape(0, 10), none)
+    return OptionsHaircut(summed, time_value, hedged, none.astype(object), none.reshape(0, POINTS), none)
 
 
 def _time_value(
