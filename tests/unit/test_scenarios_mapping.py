@@ -11,10 +11,11 @@ from streaming.risk.reference import Kind, Right
 from streaming.risk.scenarios.dates import date_scenario, date_scenarios
 from streaming.risk.scenarios.debt import price_factor
 from streaming.risk.scenarios.library import Scenario, ScenarioError
+from streaming.risk.scenarios.mapping import Market, Moves, moves_table
 from streaming.risk.scenarios.shipped import load
-from streaming.risk.var.history import PriceHistory, days
+from streaming.risk.var.history import PriceHistory, days, returns
 from tests.unit.real_history import market
-from tests.unit.stress_books import Item, option, prices_of, table_of
+from tests.unit.stress_books import DAY, RULES, Item, instruments_of, option, prices_of, table_of
 
 
 def scenario(id_="S", **shocks) -> Scenario:
@@ -239,3 +240,28 @@ def test_history_refuses_what_is_no_history():
     with pytest.raises(ValueError, match="expected a positive close, found -1 micros"):
         PriceHistory(np.array([1], dtype=np.int32), ("A",), np.array([[-1]]))
     assert days(date(1970, 1, 2)) == 1
+
+
+def test_joint_moves_and_dated_scenarios_give_the_same_shocks():
+    history = market().between(date(2016, 1, 1), date(2016, 12, 31))
+    items = [Item("AAPL"), Item("NEW", beta="1.4"), Item("TQ", kind=Kind.ETF, leverage=3),
+             Item("VX", kind=Kind.ETF, leverage=-1, sector="volatility"), Item("SP500", kind=Kind.INDEX)]  # fmt: skip
+    scenarios, _ = date_scenarios(history, 100, "SP500", "VIX")
+    dated = table_of(items, scenarios, history=history, index="SP500")
+    moved = returns(history)
+    moves = Moves(tuple(s.id for s in scenarios), moved.symbols, moved.moves[-100:], "SP500", "VIX")
+    joint = moves_table(moves, instruments_of(items), Market(prices_of(items).price, DAY), RULES)
+    assert np.abs(joint.spot - dated.spot).max() <= 3  # one ppm of rounding times a leverage of three
+    assert np.abs(joint.vix_ratio - dated.vix_ratio).max() <= 1
+    assert np.array_equal(joint.proxied, dated.proxied)
+    assert joint.scenarios == dated.scenarios
+
+
+def test_joint_moves_without_a_vix_leave_volatility_alone_and_clip_at_minus_100_percent():
+    moves = Moves(("a", "b"), ("SPX", "A"), np.array([[-0.5, -1.2], [0.0, 0.0]]), "SPX")
+    items = [Item("A"), Item("TQ", kind=Kind.ETF, leverage=3)]
+    table = moves_table(moves, instruments_of(items), Market(prices_of(items).price, DAY), RULES)
+    assert table.spot.tolist() == [[0, MICRO], [0, MICRO]]
+    assert table.clipped.tolist() == [[True, False], [True, False]]
+    assert table.vix_ratio.tolist() == [MICRO, MICRO]
+    assert table.notes == (("all", "no VIX among the moves: volatility unchanged"),)

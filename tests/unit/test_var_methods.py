@@ -9,6 +9,7 @@ from scipy import stats
 
 from streaming.risk.money import MICRO, round_model
 from streaming.risk.scenarios.dates import date_scenarios
+from streaming.risk.scenarios.mapping import Market, Moves, moves_table
 from streaming.risk.stress.book import stressed_book, unit_pnl
 from streaming.risk.var.attribution import attribute, component, diversified, incremental, marginal, standalone
 from streaming.risk.var.history import HistoryError, PriceHistory, days, returns
@@ -19,7 +20,17 @@ from streaming.risk.var.tail import tails
 from streaming.risk.var.vectors import changed, vectors
 from streaming.risk.var.volatility import ewma, filtered, realised
 from tests.unit.real_history import equities, market
-from tests.unit.stress_books import RULES, Item, accounts_of, holdings_of, instruments_of, option, prices_of, table_of
+from tests.unit.stress_books import (
+    DAY,
+    RULES,
+    Item,
+    accounts_of,
+    holdings_of,
+    instruments_of,
+    option,
+    prices_of,
+    table_of,
+)
 from tests.unit.stress_books import valuation_of as value_book
 
 FLOOR = float(RULES.value("var.monte_carlo.eigenvalue_floor"))
@@ -255,3 +266,39 @@ def test_a_change_in_an_unknown_underlying_is_refused():
     state, pnl = book_vectors(ROWS)
     with pytest.raises(ValueError, match="expected an underlying of the book, found code 77"):
         changed(state, 0, 77, 1, MICRO, pnl[0])
+
+
+def option_book(rows):
+    """A full-revaluation pricer of a book: moves [path, (AAPL, JPM, SP500, VIX)] -> P&L vectors [account, path]."""
+    instruments, prices = instruments_of(ITEMS), prices_of(ITEMS)
+    book, _ = stressed_book(holdings_of(ITEMS, rows), instruments, prices, RULES)
+
+    def revalue(moves: np.ndarray) -> np.ndarray:
+        labels = tuple(str(p) for p in range(len(moves)))
+        joint = Moves(labels, ("AAPL", "JPM", "SP500", "VIX"), moves, "SP500", "VIX")
+        table = moves_table(joint, instruments, Market(prices.price, DAY), RULES)
+        return vectors(book, ACCOUNTS, instruments, unit_pnl(value_book(ITEMS, table))).account
+
+    return revalue
+
+
+def test_monte_carlo_revalues_options_in_full():
+    history = market().between(date(2016, 1, 1), date(2018, 12, 31))
+    kept = returns(history.select(["AAPL", "JPM", "SP500", "VIX"]))
+    moves = generator(sample_covariance(kept.moves), 21, RULES)
+    long = monte_carlo(moves, option_book([(0, "AAPL C", 10), (1, "JPM", 100)]), 990_000, RULES, watched=1)
+    short = monte_carlo(moves, option_book([(0, "AAPL C", -10)]), 990_000, RULES)
+    assert 0 < long.var[0] < short.var[0]  # bounded loss of the bought option, gamma against the written one
+    sigma = kept.moves[:, 1].std()
+    assert long.var[1] / MICRO == pytest.approx(100 * 40 * sigma * 2.326, rel=0.1)
+    assert long.var[2] == long.es[2] == 0
+
+
+def test_filtered_history_revalues_options_in_full():
+    history = market().between(date(2016, 1, 1), date(2018, 12, 31))
+    kept = returns(history.select(["AAPL", "JPM", "SP500", "VIX"]))
+    decay, seed = float(RULES.value("var.ewma.lambda")), int(RULES.value("var.ewma.seed_days"))
+    scaled = filtered(kept.moves, ewma(kept.moves, decay, seed))[-500:]
+    revalue = option_book(ROWS[:3])
+    plain, now = (tails(revalue(m), 990_000)[0] for m in (kept.moves[-500:], scaled))
+    assert now[1] > plain[1]  # December 2018 was wilder than the two years before it

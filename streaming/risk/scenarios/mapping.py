@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streaming.risk.money import MICRO, checked_sum, fraction
+from streaming.risk.money import MICRO, checked_sum, fraction, round_model
 from streaming.risk.reference import NO_DATE, UNKNOWN_BETA, Instruments, Kind
 from streaming.risk.rulebook import Rules
 from streaming.risk.scenarios import dates, debt
@@ -129,6 +129,55 @@ def shock_table(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Joint moves of loaded symbols: simulated, filtered, or any other, one row a scenario."""
+
+    labels: tuple[str, ...]
+    symbols: tuple[str, ...]
+    values: np.ndarray
+    """float64 [scenario, symbol]: relative moves, 0.01 = up 1%."""
+    index: str
+    """The symbol of the market index."""
+    vix: str | None = None
+    """The symbol of the VIX; None: volatility unchanged."""
+
+
+def moves_table(moves: Moves, instruments: Instruments, market: Market, rules: Rules) -> ShockTable:
+    """Shocks from joint moves: own move where the symbol is among them, else beta x index (leverage x index), proxied.
+
+    Volatility follows the VIX symbol's relative move, damped for long expiries. A move below -100% is clipped, listed.
+    """
+    mapper = _Mapper(instruments, market, rules, None, "")
+    at = {symbol: number for number, symbol in enumerate(moves.symbols)}
+    steps = round_model(moves.values).T  # ppm, like micros, counts millionths
+    index = steps[at[moves.index]][None, :]
+    ratio = MICRO + (steps[at[moves.vix]] if moves.vix is not None else np.zeros(len(moves.labels), dtype=np.int64))
+    slope = np.where(mapper.leveraged, mapper.leverage, mapper.beta)[:, None]
+    shock = np.where(mapper.equity[:, None], fraction(index, slope), 0)
+    shock = np.where((mapper.kind == Kind.INDEX)[:, None], index, shock)
+    shock = np.where(mapper.volatility[:, None], mapper.vix_moves(np.maximum(0, ratio)[None, :] - MICRO), shock)
+    own = np.array([at.get(str(id_), -1) for id_ in mapper.ids], dtype=np.int64)
+    known = own >= 0
+    shock[known] = steps[own[known]]
+    exposed = ((mapper.equity | mapper.volatility) & ~known)[:, None]
+    nothing = np.zeros(len(moves.labels), dtype=np.int64)
+    return ShockTable(
+        scenarios=moves.labels,
+        instrument=mapper.rows.astype(np.int32),
+        row_of=mapper.row_of,
+        spot=np.maximum(MICRO + shock, 0),
+        proxied=np.broadcast_to(exposed, shock.shape).copy(),
+        clipped=MICRO + shock < 0,
+        vix_ratio=np.maximum(0, ratio),
+        vol_relative=nothing,
+        vol_points=nothing,
+        rate=nothing,
+        notes=() if moves.vix is not None else (("all", "no VIX among the moves: volatility unchanged"),),
+        rules=rules,
+    )
+
+
 def instrument_values(
     table: ShockTable, price: np.ndarray, options: np.ndarray, option_values: np.ndarray
 ) -> np.ndarray:
@@ -232,9 +281,12 @@ class _Mapper:
         shock = np.where(lever, self._compounded(index, scenario), shock)
         shock = np.where(self.kind == Kind.INDEX, index, shock)
         vol_move = fraction(ratio, MICRO + scenario.vol_relative) - MICRO
-        product = fraction(fraction(vol_move, self.rules.ppm("stress.vix_linked.beta")), self.leverage)
-        vix = np.where(self.kind == Kind.INDEX, vol_move, product)
-        return np.where(self.volatility, vix, shock), assumed
+        return np.where(self.volatility, self.vix_moves(np.array([[vol_move]]))[:, 0], shock), assumed
+
+    def vix_moves(self, vol_move: np.ndarray) -> np.ndarray:
+        """[row, scenario] ppm from relative VIX moves [1, scenario]: the index itself, or products on its futures."""
+        product = fraction(fraction(vol_move, self.rules.ppm("stress.vix_linked.beta")), self.leverage[:, None])
+        return np.where((self.kind == Kind.INDEX)[:, None], vol_move, product)
 
     def _compounded(self, index: int, scenario: Scenario) -> np.ndarray:
         """Moves of leveraged funds in ppm: L x index in one day, compounded daily over several."""
