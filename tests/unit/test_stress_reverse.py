@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 
+from streaming.risk.money import MICRO
+from streaming.risk.reference import Kind, Right
+from streaming.risk.scenarios.mapping import Market, Moves, moves_table
+from streaming.risk.stress.book import grouped_pnl, stressed_book, unit_pnl
 from streaming.risk.stress.reverse import (
     covariance,
     index_axis,
@@ -12,7 +16,16 @@ from streaming.risk.stress.reverse import (
     smallest_breach,
     top_contributors,
 )
-from tests.unit.stress_books import RULES
+from tests.unit.stress_books import (
+    DAY,
+    RULES,
+    Item,
+    holdings_of,
+    instruments_of,
+    option,
+    prices_of,
+    valuation_of,
+)
 
 AXIS = index_axis(RULES, 0.01)
 
@@ -123,3 +136,47 @@ def test_top_contributors_are_the_largest_losses_only():
     loss = np.array([5, -3, 9, 9, 0, 1, 2, 3, 4, 6, 7, 8, 10])
     assert top_contributors(loss, RULES).tolist() == [12, 2, 3, 11, 10, 9, 0, 8, 7, 6]
     assert top_contributors(np.array([-1, 0]), RULES).tolist() == []
+
+
+def straddle():
+    """A client short a straddle: room = equity after full revaluation, less a requirement of 20,000."""
+    items = [
+        Item("SPX", price=100, kind=Kind.INDEX),
+        option("SPX C", "SPX", Right.CALL, 100, vol=0.2),
+        option("SPX P", "SPX", Right.PUT, 100, vol=0.2),
+    ]
+    instruments, prices = instruments_of(items), prices_of(items)
+    rows = [(0, "SPX C", -100), (0, "SPX P", -100)]
+    book, _ = stressed_book(holdings_of(items, rows), instruments, prices, RULES)
+
+    def losses_at(shocks: np.ndarray) -> np.ndarray:
+        values = np.column_stack((shocks[:, 0], np.expm1(shocks[:, 1])))
+        moves = Moves(tuple(str(i) for i in range(len(values))), ("SPX", "VIX"), values, "SPX", "VIX")
+        valuation = valuation_of(items, moves_table(moves, instruments, Market(prices.price, DAY), RULES))
+        return -grouped_pnl(book, book.instrument.astype(np.int64), 3, unit_pnl(valuation), "by instrument")
+
+    def room(shocks: np.ndarray) -> np.ndarray:
+        return (100_000 * MICRO - losses_at(shocks).sum(axis=0) - 20_000 * MICRO) / MICRO
+
+    return losses_at, room
+
+
+def test_a_short_straddle_breaks_in_both_directions_and_jointly_sooner():
+    losses_at, room = straddle()
+    sigma = (0.012, 0.07)
+    alone = roots(lambda x: room(np.column_stack((x[:, 0], np.zeros(len(x))))), AXIS)
+    assert alone.down < -0.05
+    assert alone.up > 0.05
+    axes = [AXIS[(AXIS > -0.5) & (AXIS < 0.5)], np.linspace(-1.5, 1.5, 61)]
+    found = smallest_breach(room, axes, index_vix_covariance(*sigma, RULES))
+    assert found.verified
+    assert found.breach.distance < min(-alone.down, alone.up) / sigma[0]
+    assert found.breach.shock[0] < 0 < found.breach.shock[1]  # falling market and rising volatility go together
+    assert -1.0 < found.breach.room < 0.0
+    loss = losses_at(found.breach.shock[None])[:, 0]
+    assert top_contributors(loss, RULES)[0] == 2  # the put
+    inverse = np.linalg.inv(index_vix_covariance(*sigma, RULES))
+    fine = np.stack(np.meshgrid(np.linspace(-0.4, 0.4, 401), np.linspace(-1.2, 1.2, 241), indexing="ij"), -1)
+    points = fine.reshape(-1, 2)
+    broken = points[room(points) < 0]
+    assert found.breach.distance <= np.sqrt(np.einsum("pi,ij,pj->p", broken, inverse, broken)).min() * (1 + 1e-6)
