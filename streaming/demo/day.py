@@ -44,7 +44,7 @@ def _generate(spec: DaySpec, truth: Truth, every: timedelta, plan: fault_plan.Pl
     width = max(1, every // timedelta(microseconds=1))
     held = {topic: Pending() for topic in TOPICS}
     start = world.day.start
-    for until, batches in _slots(world, truth):
+    for until, batches in _slots(world, truth, spec.late):
         for topic, arrival, key, payload in batches:
             edited = plan.edit(world, truth, topic, arrival, key, payload)
             held[topic].add(*edited)
@@ -65,14 +65,14 @@ def _chunk(held: dict[str, Pending], start: int, end: int, truth: Truth) -> Iter
         yield Chunk(start, end, topics)
 
 
-def _slots(world: World, truth: Truth) -> Iterator[tuple[int, Iterable[Batch]]]:
+def _slots(world: World, truth: Truth, late: bool) -> Iterator[tuple[int, Iterable[Batch]]]:
     """What each slot makes, with the instant before which nothing more can arrive afterwards."""
     quotes, trading = Quotes(world, truth), Trading(world, truth)
     yield world.day.open, (*preopen.batches(world), *blemishes.batches(world, truth), *happenings.batches(world, truth))
     for place, begin in enumerate(world.slots().tolist()):
         yield begin + SLOT, (*quotes.slot(place), *trading.slot(place))
     yield world.day.cut, (*quotes.closes(), *happenings.after_close(world))
-    if world.spec.late:
+    if late:
         yield world.day.cut + 30 * MINUTE, happenings.late(world, trading, truth)
 
 

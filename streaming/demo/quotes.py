@@ -16,6 +16,8 @@ from streaming.schema.raw import FX, PRICES
 STALE_FROM, STALE_UNTIL = (13, 50), (15, 1)
 _SHARE_OF_STOCKS = 0.6
 _CROSSED, _ONE_SIDED, _DELAYED = 0.001, 0.001, 0.005
+_LAST_QUOTES = 2_000
+"""Microseconds before the bell in which each share is quoted around its real close."""
 _SWEEPS = 4  # previous close, first quote, last quote, close
 
 
@@ -44,7 +46,7 @@ class Quotes:
         start = int(world.slots()[place])
         random = stream(world.spec.seed, "quotes", place)
         count = int(self._counts[place])
-        times = np.sort(random.integers(start, start + SLOT, count))
+        times = np.sort(random.integers(start, start + SLOT - _LAST_QUOTES, count))
         rows = np.searchsorted(self._weight, random.random(count), side="right")
         silent = self._stale[rows] & (times >= world.day.at(*STALE_FROM)) & (times < world.day.at(*STALE_UNTIL))
         rows[silent] = self._refuge
@@ -53,9 +55,11 @@ class Quotes:
             listed = np.flatnonzero(world.universe.listed < world.day.open)
             yield from self._emit(listed, start + 1 + _spread(len(listed), 3 * MINUTE), random)
         if place == len(world.slots()) - 1:
-            everything = np.arange(len(world.universe))[::-1]  # shares last
-            end = start + SLOT - SECOND
-            yield from self._emit(everything, end - MINUTE + _spread(len(everything), MINUTE), random, last=True)
+            shares = np.flatnonzero(world.universe.right == 0)
+            options = world.universe.options
+            bell = start + SLOT
+            yield from self._emit(options, bell - MINUTE + _spread(len(options), MINUTE - SECOND), random)
+            yield from self._emit(shares, bell - _LAST_QUOTES + _spread(len(shares), _LAST_QUOTES), random, last=True)
         if place % 6 == 0:
             rate = EUR_USD + int(random.integers(-30, 30)) / 10_000
             row = {"currency": "EUR", "rate": round(rate, 4), "sequence": place + 2, "source": "generated:fx"}
