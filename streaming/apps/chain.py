@@ -1,11 +1,16 @@
 """The whole topology on one screen.
 
-    instruments accounts actions rates closes     prices fx            trades cash custody firm
-                     |                                |                          |
-                 reference ---------------------------+--------------------------+      1 shard
-                     |                            price_sets                     |      1 shard
-                     |                                |                         book    P shards
-                     +---------------- positions <----|---------------- --------+       P shards
+    instruments accounts actions rates closes          prices fx               trades cash custody firm
+                      |                                    |                             |
+                  reference -------------+                 |                             |            1 shard
+                      |                  +---------- price_sets                          |            1 shard
+                      |                  |                 |                             |
+                      |                  +----------- valuation                          |            1 shard
+                      |                                    |                             |
+                      +------------------------------------|-------------------------- book           P shards
+                      |                                    |                             |
+                      |                                    |                         positions        P shards
+                      |                                    +--- exposure, stress, margin ----         P shards
 
 An application names its inputs; everything else about the topology follows from that.
 """
@@ -13,9 +18,13 @@ An application names its inputs; everything else about the topology follows from
 from collections.abc import Mapping
 
 from streaming.apps.book import BookApp
+from streaming.apps.exposure import ExposureApp
+from streaming.apps.margin import MarginApp
 from streaming.apps.positions import PositionsApp
 from streaming.apps.price_sets import PriceSetsApp
 from streaming.apps.reference import ReferenceApp
+from streaming.apps.stress import StressApp
+from streaming.apps.valuation import ValuationApp
 from streaming.engine.app import App, Job
 from streaming.schema.raw import CONTROL, EPOCHS, FEEDS
 
@@ -24,23 +33,31 @@ SHARDS = 4
 
 def apps() -> tuple[App, ...]:
     """Every application, upstream first."""
-    return (ReferenceApp(), PriceSetsApp(), BookApp(), PositionsApp())
+    return (
+        ReferenceApp(),
+        PriceSetsApp(),
+        ValuationApp(),
+        BookApp(),
+        PositionsApp(),
+        ExposureApp(),
+        StressApp(),
+        MarginApp(),
+    )
 
 
 FUSED: Mapping[str, tuple[str, ...]] = {
-    "market": ("reference", "price_sets"),
-    "accounts": ("book", "positions"),
+    "market": ("reference", "price_sets", "valuation"),
+    "accounts": ("book", "positions", "exposure", "stress", "margin"),
 }
-"""The default deployment: three jobs."""
+"""The default deployment."""
 
 
 def jobs(deployment: Mapping[str, tuple[str, ...]] = FUSED) -> tuple[Job, ...]:
     """The jobs of a deployment, upstream first. An application's rows get a topic where another job reads them."""
     by_name = {app.name: app for app in apps()}
-    unknown = [name for names in deployment.values() for name in names if name not in by_name]
-    missing = set(by_name) - {name for names in deployment.values() for name in names}
-    if unknown or missing:
-        raise ValueError(f"deployment: expected every application once, unknown {unknown}, missing {sorted(missing)}")
+    named = [name for names in deployment.values() for name in names]
+    if sorted(named) != sorted(by_name):
+        raise ValueError(f"deployment: expected each application once, {', '.join(by_name)}; found {', '.join(named)}")
     made = []
     for job, names in deployment.items():
         outside = {name for app in by_name.values() if app.name not in names for name in app.inputs}

@@ -247,5 +247,104 @@ EXPOSURE = Table(
     "What each account has and is exposed to.",
 )
 
+STRESS = Table(
+    "stress",
+    ("account", "scenario"),
+    (
+        _ACCOUNT,
+        Column("scenario", TEXT),
+        Column("loss", MONEY, "USD", "positive = loss, against today's model value"),
+        Column("equity_after", MONEY, "USD", "equity less the loss and the charge on unpriced positions"),
+        Column("price_set", TEXT),
+    ),
+    "Full-revaluation stress losses by account.",
+)
+
+STRESS_UNDERLYING = Table(
+    "stress_underlying",
+    ("account", "underlying", "scenario"),
+    (
+        _ACCOUNT,
+        Column("underlying", TEXT),
+        Column("scenario", TEXT),
+        Column("loss", MONEY, "USD", "positive = loss"),
+    ),
+    "Stress losses by account and underlying; they sum exactly to the account's.",
+)
+
+MARGIN = Table(
+    "margin",
+    ("account",),
+    (
+        _ACCOUNT,
+        Column("margin_type", TEXT),
+        Column("cash", MONEY, "USD"),
+        Column("lmv", MONEY, "USD", "long market value"),
+        Column("smv", MONEY, "USD", "absolute short market value"),
+        Column("equity", MONEY, "USD", "net equity"),
+        Column("margin_equity", MONEY, "USD", "with the cap on stock under in-the-money short calls"),
+        Column("initial", MONEY, "USD", "Regulation T initial requirement, net of short option value"),
+        Column("maintenance", MONEY, "USD", "strategy-based maintenance requirement, net of short option value"),
+        Column("portfolio", MONEY, "USD", "portfolio margin requirement, 4210(g)"),
+        Column("requirement", MONEY, "USD", "the regulatory requirement of the account's own regime"),
+        Column("excess", MONEY, "USD", "equity of that regime less the requirement; negative = deficit"),
+        Column("reg_t_excess", MONEY, "USD"),
+        Column("maintenance_excess", MONEY, "USD"),
+        Column("maintenance_call", MONEY, "USD"),
+        Column("sma", MONEY, "USD"),
+        Column("buying_power", MONEY, "USD"),
+        Column("peak_deficit", MONEY, "USD", "largest deficit of the day so far, at a price set"),
+        Column("peak_price_set", TEXT, text="when; empty when there was none"),
+        Column("price_set", TEXT),
+    ),
+    "What each account must hold, and has.",
+)
+
+MARGIN_LINES = Table(
+    "margin_lines",
+    ("account", "underlying", "line"),
+    (
+        _ACCOUNT,
+        Column("underlying", TEXT),
+        Column("line", WHOLE, text="number of the treatment within account and underlying"),
+        Column("strategy", TEXT),
+        Column("legs", TEXT, text="signed quantity x instrument, joined by ' + '"),
+        Column("maintenance", MONEY, "USD", "premium of short options included"),
+        Column("initial", MONEY, "USD"),
+        Column("premium", MONEY, "USD", "market value of the line's short options"),
+        Column("rule", TEXT),
+    ),
+    "Strategy-based margin: every contract and share in exactly one line; lines sum to the account.",
+)
+
+MARGIN_GROUPS = Table(
+    "margin_groups",
+    ("account", "margin_group"),
+    (
+        _ACCOUNT,
+        Column("margin_group", TEXT),
+        Column("level", TEXT, text="class, product or portfolio"),
+        Column("scenario_loss", MONEY, "USD"),
+        Column("worst_point", WHOLE, text="1 to 10; 0 where no point loses"),
+        Column("minimum", MONEY, "USD"),
+        Column("requirement", MONEY, "USD"),
+        Column("rule", TEXT),
+    ),
+    "Portfolio margin by group.",
+)
+
+MARGIN_PATH = Table(
+    "margin_path",
+    ("account", "price_set"),
+    (
+        _ACCOUNT,
+        Column("price_set", TEXT),
+        Column("equity", MONEY, "USD"),
+        Column("requirement", MONEY, "USD"),
+        Column("excess", MONEY, "USD"),
+    ),
+    "The day's path of each account, one row per price set.",
+)
+
 TABLES = {table.name: table for table in list(globals().values()) if isinstance(table, Table)}
 """Every sealed table by name."""
