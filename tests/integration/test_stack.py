@@ -56,14 +56,18 @@ def read_all(bootstrap_servers: str, topic: str, partition: int) -> list[bytes]:
             "enable.partition.eof": True,
         }
     )
-    reader.assign([TopicPartition(topic, partition, 0)])
+    at = TopicPartition(topic, partition, 0)
+    reader.assign([at])
+    end = reader.get_watermark_offsets(at, timeout=30)[1]  # a topic that is written to all the time has no other end
     values: list[bytes] = []
     while True:
         message = reader.poll(30)
         assert message is not None, f"{topic}/{partition}: neither a message nor the end"
         if message.error():
-            break  # the end of the partition
+            break  # the end of the partition, behind a transaction marker
         values.append(message.value())
+        if message.offset() >= end - 1:
+            break
     reader.close()
     return values
 
