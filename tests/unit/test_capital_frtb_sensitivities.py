@@ -9,7 +9,7 @@ from capital_books import day, holdings, instruments, prices
 
 from streaming.risk import rulebook
 from streaming.risk.capital import frtb_sensitivities as fs
-from streaming.risk.capital.drc import DefaultRows, default_risk_charge
+from streaming.risk.capital.drc import DefaultRows, default_risk_charge, equity_default_rows
 from streaming.risk.capital.frtb_buckets import Assignment, equity_buckets, spot_weights
 from streaming.risk.capital.frtb_rates_fx import currency_delta
 from streaming.risk.capital.market_risk import equity_charges, market_risk_capital
@@ -35,7 +35,7 @@ def price_set(*dollars, **keywords):
 
 
 def no_model(count):
-    return fs.Revaluation(*np.full((6, count), np.nan))
+    return fs.Revaluation(*np.full((7, count), np.nan))
 
 
 @pytest.mark.parametrize(
@@ -218,3 +218,38 @@ def test_total_adds_default_and_residual_risk_and_every_line_is_explained():
     assert capital.total == 2500 * MICRO + 10_606_602 + 150 * MICRO + 200_000
     assert capital.rwa == round(12.5 * capital.total)
     assert all(line.inputs["evidence"] in ("V", "K", "H") for line in lines)
+
+
+def test_a_written_option_without_a_value_is_charged_at_least_its_strike():
+    stocks = instruments(LARGE_TECH, CALL)
+    found = fs.equity_sensitivities(holdings((0, 1, -2, -50)), stocks, price_set(95, None), no_model(2), RULES)
+    assert found.exceptions.charge.tolist() == [2 * 100 * 100 * MICRO]
+
+
+def test_exceptions_of_several_shards_are_listed_once_per_instrument():
+    stocks = instruments(LARGE_TECH)
+    parts = [
+        fs.equity_sensitivities(holdings((a, 0, 1, 10 * (a + 1))), stocks, price_set(None), no_model(1), RULES)
+        for a in (1, 0)
+    ]
+    merged = fs.merge(parts).exceptions
+    assert (merged.instrument.tolist(), merged.charge.tolist()) == ([0], [30 * MICRO])
+
+
+def test_jump_to_default_takes_stocks_at_value_and_options_at_what_they_lose():
+    """A long put gains when its issuer fails, a long call loses its premium, and both net with the stock."""
+    put = CALL | {"id": "TECH P", "right": Right.PUT}
+    stocks = instruments(LARGE_TECH | {"issuer": "TECH INC"}, CALL, put, {"id": "T", "kind": Kind.TREASURY}, INDEX)
+    columns = [(Right.CALL, Right.PUT), [Style.EUROPEAN] * 2, [100.0] * 2, [0.2] * 2, [0.02] * 2, [0.0] * 2, [0, 0]]
+    contracts = Contracts(*(np.array(column) for column in columns))
+    spot, vol, weight = np.array([95.0]), np.array([0.3, 0.3]), np.array([0.5])
+    values = fs.revaluation(contracts, np.array([1, 2]), 5, spot, vol, weight, RULES)
+    book = holdings((0, 0, 100), (0, 1, 1), (0, 2, 1), (0, 3, 7), (1, 1, -1))
+    rows = equity_default_rows(book, stocks, price_set(95, None, None, 1, None), values, RULES)
+    call_value, put_value = (black_scholes.value(s, 95, 100, 0.02, 0, 0.3, 0.2) for s in (1, -1))
+    left_of_put = 100 * np.exp(-0.02 * 0.2)
+    expected = [9500, 100 * call_value, 100 * (put_value - left_of_put), -100 * call_value]
+    np.testing.assert_allclose(rows.amount / MICRO, expected, atol=1e-4)
+    assert rows.obligor.tolist() == ["TECH INC"] * 4
+    line = default_risk_charge(rows, RULES)[0]
+    assert line.value == pytest.approx(0.15 * sum(expected) * MICRO, abs=100)

@@ -5,12 +5,18 @@ from fractions import Fraction
 
 import numpy as np
 
+from streaming.risk.capital.frtb_sensitivities import Revaluation, exact_product
+from streaming.risk.capital.marking import marks, rates
 from streaming.risk.capital.parameters import rates_ppm
 from streaming.risk.explained import Explained
-from streaming.risk.money import MICRO, checked_sum, fraction
+from streaming.risk.holdings import Holdings
+from streaming.risk.market import PriceSet
+from streaming.risk.money import MICRO, checked_sum, fraction, round_model
+from streaming.risk.reference import Instruments, Kind
 from streaming.risk.rulebook import Rules
 
 RULE = "MAR22.24-26"
+CORPORATES = "corporates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,38 @@ class DefaultRows:
     amount: np.ndarray
     years: np.ndarray
     """Remaining maturity; ``nan`` = cash equity, for which the firm's election counts."""
+
+
+def equity_default_rows(
+    holdings: Holdings, instruments: Instruments, prices: PriceSet, values: Revaluation, rules: Rules
+) -> DefaultRows:
+    """Jump-to-default amounts of stocks, funds and their options, one row per position that has a price.
+
+    The obligor is the issuer of the underlying (its id where none is stated), unrated, in the bucket of corporates;
+    an index or fund without look-through is one obligor. Positions without price are charged in full elsewhere.
+    """
+    kind, code = instruments.kind, holdings.instrument.astype(np.int64)
+    option = kind[code] == Kind.OPTION
+    marked, (_, convertible) = marks(instruments, prices), rates(instruments.currency, prices)
+    lost = values.base - values.spot_zero
+    known = np.where(
+        option, np.isfinite(lost[code]) & (instruments.multiplier[code] > 0) & convertible[code], marked.priced[code]
+    )
+    rows = np.flatnonzero(known & ~np.isin(kind[code], (Kind.TREASURY, Kind.BOND, Kind.FUND)))
+    code, option, quantity = code[rows], option[rows], holdings.quantity[rows]
+    units = exact_product(quantity, instruments.multiplier[code], "units of a position")
+    unit_loss = round_model(np.where(option, lost[code], 0.0))
+    loss = fraction(exact_product(unit_loss, units, "jump-to-default amount"), marked.rate[code])
+    value = np.where(option, loss, marked.value(code, quantity))
+    name = np.where(option, instruments.underlying[code], code)
+    issuer = np.where(instruments.issuer[name] == "", instruments.id[name], instruments.issuer[name])
+    return DefaultRows(
+        np.full(len(rows), CORPORATES, dtype=object),
+        issuer,
+        np.full(len(rows), "", dtype=object),
+        jump_to_default(value, np.zeros_like(value), rules),
+        np.full(len(rows), np.nan),
+    )
 
 
 def jump_to_default(value: np.ndarray, value_in_default: np.ndarray, rules: Rules) -> np.ndarray:

@@ -12,9 +12,10 @@ import numpy as np
 
 from streaming.risk.capital.frtb import EquityFactor, allocate_tenor
 from streaming.risk.capital.frtb_buckets import NO_BUCKET, Assignment, Buckets, equity_buckets, spot_weights
+from streaming.risk.capital.marking import Marks, marks, rates
 from streaming.risk.holdings import Holdings
-from streaming.risk.market import PriceSet, PriceStatus
-from streaming.risk.money import LIMIT, MICRO, MoneyOverflowError, fraction, round_model
+from streaming.risk.market import PriceSet
+from streaming.risk.money import LIMIT, MoneyOverflowError, fraction, round_model
 from streaming.risk.pricing.contracts import Contracts
 from streaming.risk.pricing.revalue import revalue
 from streaming.risk.reference import Instruments, Kind
@@ -54,6 +55,8 @@ class Revaluation:
     """At spot x 1.01."""
     weight_up: np.ndarray
     weight_down: np.ndarray
+    spot_zero: np.ndarray
+    """With a worthless underlying: what is left in its default."""
     vol_up: np.ndarray
     vol: np.ndarray
     """Implied volatility per year, as a fraction."""
@@ -118,15 +121,15 @@ def revaluation(
     weight: np.ndarray,
     rules: Rules,
 ) -> Revaluation:
-    """Revalue option contracts in full at the five shocks that the sensitivities need, in one call.
+    """Revalue option contracts in full at the shocks that sensitivities and default risk need, in one call.
 
     ``codes`` is the instrument code of each contract, ``instruments`` their number (the others get NaN); ``spot`` and
     ``weight`` (risk weight of the bucket) are by row of underlying, ``vol`` by contract.
     """
     bump, point = 1 + float(rules.value("frtb.delta.bump")), float(rules.value("frtb.vega.bump"))
     ones = np.ones(len(spot))
-    moves = np.stack([ones, ones * bump, 1 + weight, 1 - weight, ones], axis=1)
-    vols = np.stack([vol, vol, vol, vol, vol + point], axis=1)
+    moves = np.stack([ones, ones * bump, 1 + weight, 1 - weight, 0 * ones, ones], axis=1)
+    vols = np.stack([vol] * 5 + [vol + point], axis=1)
     table = np.full((instruments, moves.shape[1] + 1), np.nan)
     table[codes, :-1] = revalue(contracts, spot[:, None] * moves, vols)
     table[codes, -1] = vol
@@ -141,7 +144,6 @@ def equity_sensitivities(
     rules: Rules,
     *,
     buckets: Buckets | None = None,
-    reporting: str = "USD",
 ) -> Sensitivities:
     """Delta, vega and curvature rows of the holdings' equity positions, in the reporting currency.
 
@@ -154,25 +156,24 @@ def equity_sensitivities(
     option = instruments.kind[code] == Kind.OPTION
     unit = option_sensitivities(values, spot_weights(buckets, rules), rules)
     modelled = np.isfinite(unit.delta + unit.vega + unit.cvr_up + unit.cvr_down)
-    rate = _conversion(instruments.currency, prices.fx, reporting)
-    priced = np.where(option, modelled[code], prices.status[code] != PriceStatus.MISSING)
+    marked, (rate, convertible) = marks(instruments, prices), rates(instruments.currency, prices)
     reason = np.select(
-        [instruments.multiplier[code] <= 0, rate[code] <= 0, ~priced],
+        [instruments.multiplier[code] <= 0, ~convertible[code], ~np.where(option, modelled[code], marked.priced[code])],
         ["no multiplier", "no conversion rate", "no price"],
         "",
     )
-    charge = _full_charge(holdings, rows, instruments, prices, rate, rules)
+    charge = full_charge(holdings, rows, instruments, marked, rules)
     good = reason == ""
     rows, code, option = rows[good], code[good], option[good]
-    units = _product(holdings.quantity[rows], instruments.multiplier[code], "units of a position")
+    units = exact_product(holdings.quantity[rows], instruments.multiplier[code], "units of a position")
 
     def amounts(per_unit: np.ndarray, select: np.ndarray) -> np.ndarray:
         """Per-unit model values of the selected positions, rounded once, as position amounts."""
         rounded = round_model(per_unit[code[select]])
-        return fraction(_product(rounded, units[select], "sensitivity of a position"), rate[code[select]])
+        return fraction(exact_product(rounded, units[select], "sensitivity of a position"), rate[code[select]])
 
     stock = ~option
-    linear = fraction(_product(prices.price[code[stock]], units[stock], "market value"), rate[code[stock]])
+    linear = marked.value(code[stock], holdings.quantity[rows[stock]])
     delta_codes = np.concatenate([code[stock], code[option]])
     delta = _rows(buckets, delta_codes, EquityFactor.SPOT, np.concatenate([linear, amounts(unit.delta, option)]))
 
@@ -202,9 +203,7 @@ def merge(parts: Sequence[Sensitivities]) -> Sensitivities:
     instrument, reason, charge = (
         np.concatenate([getattr(item, column.name) for item in found]) for column in fields(Exceptions)
     )
-    order = np.lexsort((charge, reason.astype(str), instrument))
-    exceptions = Exceptions(instrument[order], reason[order], charge[order])
-    return Sensitivities(rows("delta"), rows("vega"), rows("curvature"), exceptions)
+    return Sensitivities(rows("delta"), rows("vega"), rows("curvature"), listed(instrument, reason, charge))
 
 
 REASONS = {
@@ -220,38 +219,41 @@ def _exceptions(holdings: Holdings, buckets: Buckets, reason: np.ndarray, charge
     equity = buckets.bucket[holdings.instrument] != NO_BUCKET
     code = holdings.instrument[equity].astype(np.int64)
     unpriced = reason != ""
-    lost, which = np.unique(code[unpriced], return_inverse=True)
-    total = np.zeros(len(lost), dtype=np.int64)
-    np.add.at(total, which, charge[unpriced])
-    text = dict(zip(code[unpriced].tolist(), reason[unpriced].tolist()))
-    listed = [(item, text[item], amount) for item, amount in zip(lost.tolist(), total.tolist())]
     assigned = np.unique(code[(buckets.reason[code] != Assignment.RULE) & ~unpriced])
-    listed += [(item, REASONS[Assignment(int(buckets.reason[item]))], 0) for item in assigned.tolist()]
-    listed.sort()
-    columns: tuple = tuple(zip(*listed)) if listed else ((), (), ())
-    return Exceptions(
-        np.array(columns[0], dtype=np.int64), np.array(columns[1], dtype=object), np.array(columns[2], dtype=np.int64)
+    texts = [REASONS[Assignment(item)] for item in buckets.reason[assigned].tolist()]
+    return listed(
+        np.concatenate([code[unpriced], assigned]),
+        np.concatenate([reason[unpriced].astype(object), np.array(texts, dtype=object)]),
+        np.concatenate([charge[unpriced], np.zeros(len(assigned), dtype=np.int64)]),
     )
 
 
-def _full_charge(holdings: Holdings, rows: np.ndarray, instruments: Instruments, prices: PriceSet, rate, rules: Rules):
-    """The greater of cost basis and value at the previous close, absolute, times the house fraction, in micros."""
-    code = holdings.instrument[rows].astype(np.int64)
-    units = _product(holdings.quantity[rows], np.maximum(instruments.multiplier[code], 1), "units of a position")
-    close = _product(np.abs(units), np.maximum(prices.previous_close[code], 0), "value at the previous close")
-    value = np.maximum(np.abs(holdings.cost[rows]), close)
-    converted = fraction(value, np.where(rate[code] > 0, rate[code], MICRO))
-    return fraction(converted, rules.ppm("frtb.unpriced_charge"))
+def listed(instrument: np.ndarray, reason: np.ndarray, charge: np.ndarray) -> Exceptions:
+    """One row per instrument and reason, sorted, charges added."""
+    totals: dict[tuple[int, str], int] = {}
+    for key, amount in zip(zip(instrument.tolist(), reason.tolist()), charge.tolist()):
+        totals[key] = totals.get(key, 0) + amount
+    keys = sorted(totals)
+    return Exceptions(
+        np.array([code for code, _ in keys], dtype=np.int64),
+        np.array([text for _, text in keys], dtype=object),
+        np.array([totals[key] for key in keys], dtype=np.int64),
+    )
 
 
-def _conversion(currency: np.ndarray, fx: dict[str, int], reporting: str) -> np.ndarray:
-    """Reporting-currency micros per unit of each instrument's currency; 0 = no rate."""
-    names, code = np.unique(currency.astype(str), return_inverse=True)
-    rates = [MICRO if name == reporting else fx.get(name, 0) for name in names.tolist()]
-    return np.array(rates, dtype=np.int64)[code]
+def full_charge(
+    holdings: Holdings, rows: np.ndarray, instruments: Instruments, marked: Marks, rules: Rules
+) -> np.ndarray:
+    """The greatest of last known value, cost basis and, for written options, strike value; times the house fraction."""
+    code, quantity, cost = holdings.instrument[rows].astype(np.int64), holdings.quantity[rows], holdings.cost[rows]
+    value = np.maximum(np.abs(marked.value(code, quantity, cost)), fraction(np.abs(cost), marked.rate[code]))
+    written = (instruments.kind[code] == Kind.OPTION) & (quantity < 0)
+    units = exact_product(np.abs(quantity), np.maximum(instruments.multiplier[code], 1), "units of a position")
+    strikes = np.where(written, exact_product(units, instruments.strike[code], "strike value"), 0)
+    return fraction(np.maximum(value, fraction(strikes, marked.rate[code])), rules.ppm("frtb.unpriced_charge"))
 
 
-def _product(a: np.ndarray, b: np.ndarray, what: str) -> np.ndarray:
+def exact_product(a: np.ndarray, b: np.ndarray, what: str) -> np.ndarray:
     """Exact int64 product, or a named overflow."""
     a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
     if not np.all(np.abs(a.astype(np.float64) * b.astype(np.float64)) < float(LIMIT)):

@@ -34,7 +34,7 @@ class MarketRiskCapital:
     """The scenario that counts: the largest sum over all classes and measures (MAR21.7)."""
     default_risk: tuple[Explained, ...]
     residual_risk: tuple[Explained, ...]
-    exceptions: Exceptions
+    exceptions: tuple[Exceptions, ...]
     unpriced: int
     """Positions without price or multiplier, charged in full (house)."""
     total: int
@@ -74,18 +74,21 @@ def market_risk_capital(
     rules: Rules,
     *,
     other_charges: Sequence[Charge] = (),
+    other_exceptions: Sequence[Exceptions] = (),
     default_risk: Sequence[Explained] = (),
     residual_risk: Sequence[Explained] = (),
 ) -> MarketRiskCapital:
     """Market-risk capital of the whole book.
 
-    ``other_charges`` are those of other risk classes (``frtb_rates_fx``); ``default_risk`` and ``residual_risk`` the
-    lines of ``drc`` and ``rrao``. All measures of all classes are added within a scenario, then the largest is taken.
+    ``other_charges`` are those of other risk classes (``frtb_rates_fx``) and ``other_exceptions`` what those left out;
+    ``default_risk`` and ``residual_risk`` are the lines of ``drc`` and ``rrao``. All measures of all classes are added
+    within a scenario, then the largest is taken.
     """
     charges = (*equity_charges(sensitivities, rules), *other_charges)
     summed = np.sum([charge.micros for charge in charges], axis=0)
     binding = int(np.argmax(summed))
-    unpriced = checked_sum(sensitivities.exceptions.charge, "unpriced positions")
+    exceptions = (sensitivities.exceptions, *other_exceptions)
+    unpriced = checked_sum(np.concatenate([item.charge for item in exceptions]), "unpriced positions")
     parts = [int(summed[binding]), *(item.value for item in (*default_risk, *residual_risk)), unpriced]
     total = sum(parts)
     return MarketRiskCapital(
@@ -94,7 +97,7 @@ def market_risk_capital(
         SCENARIOS[binding],
         tuple(default_risk),
         tuple(residual_risk),
-        sensitivities.exceptions,
+        exceptions,
         unpriced,
         total,
         risk_weighted(total, rules),
