@@ -39,7 +39,7 @@ class SealedCut:
 
         if name not in self.manifest["tables"]:
             raise UnknownCutError(f"cut {self.id} v{self.version}: no table {name!r}, found {', '.join(self.tables)}")
-        partition = [("cut", "=", self.id), ("version", "=", str(self.version))]
+        partition = [("cut", "=", self.id), ("cut_version", "=", str(self.version))]
         rows = DeltaTable(str(self.folder / "tables" / name)).to_pyarrow_table(partitions=partition)
         schema = TABLES[name]
         rows = rows.select(schema.arrow.names).cast(schema.arrow)

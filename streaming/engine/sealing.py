@@ -140,14 +140,14 @@ class CutStore:
         for cut, version in cuts:
             rows = cut.tables[name]
             marks = [pa.array([cut.id] * rows.num_rows, pa.string()), pa.array([version] * rows.num_rows, pa.int64())]
-            parts.append(rows.append_column("cut", marks[0]).append_column("version", marks[1]))
+            parts.append(rows.append_column("cut", marks[0]).append_column("cut_version", marks[1]))
         rows = pa.concat_tables(parts)
         if DeltaTable.is_deltatable(str(path)):
-            either = " OR ".join(f"(cut = '{cut.id}' AND version = {version})" for cut, version in cuts)
+            either = " OR ".join(f"(cut = '{cut.id}' AND cut_version = {version})" for cut, version in cuts)
             write_deltalake(str(path), rows, mode="overwrite", predicate=either)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_deltalake(str(path), rows, partition_by=["cut", "version"])
+            write_deltalake(str(path), rows, partition_by=["cut", "cut_version"])
 
     def state(self, cut: str, version: int, app: str, shard: int) -> dict[str, bytes]:
         """The blobs that an application's shard sealed."""
