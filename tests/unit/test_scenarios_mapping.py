@@ -83,10 +83,10 @@ def test_relative_and_absolute_vol_shocks_stay_between_floor_and_cap():
     assert vols[1] == pytest.approx([4.5, 3.1, 0.03, 5.0])
 
 
-def test_a_vix_target_without_todays_vix_changes_nothing_and_says_so():
+def test_a_vix_target_without_todays_vix_is_compared_with_a_calm_one_and_says_so():
     table = table_of([Item("A")], [scenario(vix_to=70 * MICRO)])
-    assert list(table.vix_ratio) == [MICRO]
-    assert table.notes == (("S", "VIX target without today's VIX: volatility unchanged"),)
+    assert list(table.vix_ratio) == [3_500_000]
+    assert table.notes == (("S", "VIX target without today's VIX: compared with 20"),)
 
 
 def test_rates_stay_above_minus_one_percent_unless_they_are_below_already():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from streaming.risk.margin.portfolio import MISSING_VALUE
 from streaming.risk.market import PriceStatus
 from streaming.risk.money import MICRO, MoneyOverflowError
 from streaming.risk.reference import Kind, Right
@@ -136,6 +137,18 @@ def test_what_cannot_be_priced_is_charged_in_full_and_listed():
     assert unpriced.reason.tolist() == ["no price", "no price", "no multiplier", "no exchange rate", "no underlying"]
     assert unpriced.charge.tolist() == [70 * MICRO, 300 * MICRO, 900 * MICRO, 1_000 * MICRO, 80 * MICRO]
     assert charges(unpriced, 4).tolist() == [370 * MICRO, 1_900 * MICRO, 0, 80 * MICRO]
+
+
+def test_an_instrument_without_a_model_value_is_charged_in_full_and_moves_nothing():
+    table = table_of(ITEMS, CORE, vix=20)
+    valuation = valuation_of(ITEMS, table)
+    valuation.baseline[3], valuation.shocked[3] = MISSING_VALUE, MISSING_VALUE
+    holdings = holdings_of(ITEMS, [(0, "ACME", 10), (1, "ACME C110", -2)], {1: 640})
+    book, unpriced = stressed_book(holdings, INSTRUMENTS, PRICES, RULES, valuation)
+    assert book.instrument.tolist() == [0]
+    assert unpriced.reason.tolist() == ["no model value"]
+    assert unpriced.charge.tolist() == [640 * MICRO]
+    assert not unit_pnl(valuation)[3].any()
 
 
 def test_a_sum_beyond_the_money_range_is_a_named_refusal():

@@ -250,12 +250,12 @@ class _Mapper:
         return _Column(factor, proxied, ratio, notes)
 
     def _vix_ratio(self, scenario: Scenario, notes: list[tuple[str, str]]) -> int:
-        base = scenario.vix_from or self.market.vix
         if scenario.vix_to == 0:
             return MICRO
+        base = scenario.vix_from or self.market.vix
         if base == 0:
-            notes.append((scenario.id, "VIX target without today's VIX: volatility unchanged"))
-            return MICRO
+            base = self.rules.micros("stress.vix.assumed")
+            notes.append((scenario.id, f"VIX target without today's VIX: compared with {base / MICRO:g}"))
         return (scenario.vix_to * MICRO + base // 2) // base
 
     def _index_move(self, scenario: Scenario, own: np.ndarray | None) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from streaming.risk.holdings import Holdings
+from streaming.risk.margin.portfolio import MISSING_VALUE
 from streaming.risk.market import PriceSet, PriceStatus, Valuation
 from streaming.risk.money import LIMIT, MICRO, MoneyOverflowError, fraction, fraction_kernel
 from streaming.risk.reference import Accounts, Instruments, Kind
@@ -42,13 +43,15 @@ class Unpriced:
     charge: np.ndarray
     """int64 micros of the reporting currency, >= 0."""
     reason: np.ndarray
-    """Text: ``no price``, ``no multiplier``, ``no exchange rate`` or ``no underlying``."""
+    """Text: ``no price``, ``no multiplier``, ``no exchange rate``, ``no underlying`` or ``no model value``."""
 
 
 def stressed_book(
-    holdings: Holdings, instruments: Instruments, prices: PriceSet, rules: Rules
+    holdings: Holdings, instruments: Instruments, prices: PriceSet, rules: Rules, valuation: Valuation | None = None
 ) -> tuple[Book, Unpriced]:
     """Split the holdings into what can be revalued and what is charged at 100%.
+
+    With ``valuation``, an instrument that it has no model value for in every scenario cannot be revalued either.
 
     The charge is the larger of cost basis and last known value (price, else previous close; the standard multiplier
     where it is missing). Without an exchange rate the amount is taken one to one and listed.
@@ -61,6 +64,7 @@ def stressed_book(
         "no multiplier": multiplier == 0,
         "no exchange rate": fx == 0,
         "no underlying": (instruments.kind[code] == Kind.OPTION) & (instruments.underlying[code] < 0),
+        "no model value": np.zeros(len(code), dtype=bool) if valuation is None else _unvalued(valuation)[code],
     }
     lost = np.logical_or.reduce(list(missing.values()))
     reason = np.select(list(missing.values()), list(missing), default="")
@@ -77,8 +81,11 @@ def stressed_book(
 
 
 def unit_pnl(valuation: Valuation) -> np.ndarray:
-    """int64 micros per unit [instrument, scenario]: shocked less baseline model value."""
-    return valuation.shocked - valuation.baseline[:, None]
+    """int64 micros per unit [instrument, scenario]: shocked less baseline model value; 0 without model values, whose
+    positions :func:`stressed_book` charges in full."""
+    pnl = valuation.shocked - valuation.baseline[:, None]
+    pnl[_unvalued(valuation)] = 0
+    return pnl
 
 
 def grouped_pnl(book: Book, group: np.ndarray, groups: int, pnl: np.ndarray, what: str) -> np.ndarray:
@@ -136,7 +143,11 @@ class Losses:
 
 
 def losses(book: Book, accounts: Accounts, instruments: Instruments, valuation: Valuation) -> Losses:
-    """Full-revaluation losses of every scenario by account, client, strategy, underlying, sector and firm."""
+    """Full-revaluation losses of every scenario by account, client, strategy, underlying, sector and firm.
+
+    A scenario of scope ``name`` or ``sector`` shows here what all names losing together would cost; the loss of the
+    worst part alone, which is its meaning, comes from :func:`alone` and :meth:`Alone.worst`.
+    """
     pnl = unit_pnl(valuation)
     if _bounds(book, pnl).sum() >= float(LIMIT):  # the firm's sum holds every other
         raise MoneyOverflowError("stress P&L of the firm: the sum leaves the range of 9e12 currency units")
@@ -199,6 +210,11 @@ def charges(unpriced: Unpriced, accounts: int) -> np.ndarray:
     if np.any(np.bincount(unpriced.account, weights=unpriced.charge, minlength=1) >= float(LIMIT)):
         raise MoneyOverflowError("charge on unpriced positions: the sum leaves the range of 9e12 currency units")
     return total
+
+
+def _unvalued(valuation: Valuation) -> np.ndarray:
+    """bool [instrument]: a model value is missing."""
+    return (valuation.baseline == MISSING_VALUE) | np.any(valuation.shocked == MISSING_VALUE, axis=1)
 
 
 def _bounds(book: Book, pnl: np.ndarray) -> np.ndarray:
