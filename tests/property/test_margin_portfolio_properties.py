@@ -78,6 +78,7 @@ def oracle(book, groups) -> dict[int, int]:
     return total
 
 
+@settings(deadline=None)  # the first example compiles
 @given(st.lists(POINT, min_size=1, max_size=5), st.integers(0, 100))
 def test_offsets_equal_the_decimal_rule_at_every_point(pnl, percent):
     found = offset_points(np.array(pnl, dtype=np.int64), percent * 10_000)

@@ -17,7 +17,7 @@ from streaming.risk.margin.house import (
     member_shocks,
 )
 from streaming.risk.margin.house_explain import explain_house, house_sentence
-from streaming.risk.margin.portfolio import scan_points
+from streaming.risk.margin.portfolio import MISSING_VALUE, scan_points
 from streaming.risk.market import PriceStatus
 from streaming.risk.money import MICRO, MoneyOverflowError
 from streaming.risk.reference import Kind, MarginType
@@ -318,6 +318,11 @@ def test_member_shocks_sum_to_the_class_groups():
     shocks = member_shocks(book.holdings, book.instruments, book.prices, values.scan, values.baseline)
     for row in range(len(book.result.classes)):
         assert (shocks[book.result.class_row == row].sum(axis=0) == book.result.classes.pnl[row]).all()
+
+
+def test_scanned_instrument_without_a_house_value_is_refused():
+    with pytest.raises(ValueError, match="house values: expected one at every point .* none of XYZ"):
+        house([Item("XYZ")], [(0, "XYZ", 1)], values=np.full((1, 4), MISSING_VALUE))
 
 
 def test_house_sums_beyond_the_range_are_refused_by_name():

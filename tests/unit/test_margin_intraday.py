@@ -4,7 +4,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.risk.holdings import Holdings
@@ -20,6 +20,8 @@ from streaming.risk.margin.intraday import (
     attribute,
     intraday_calls,
     largest,
+    path_of,
+    path_table,
 )
 from streaming.risk.money import MICRO
 from streaming.risk.rulebook import RuleError, load
@@ -90,6 +92,16 @@ def test_account_without_a_deficit_has_no_peak():
     assert (path.peak[0], path.peak_time[0], path.made_by) == (0, -1, {})
 
 
+def test_path_survives_its_table_and_goes_on_from_there():
+    path, cause = IntradayPath.start(3), Cause(CauseKind.TRADE, "T1", 7)
+    path = path.observe(5, column(1, 9, 4), column(3, 3, 5), {0: cause})
+    again = path_of(path_table(path))
+    assert path_table(again).equals(path_table(path))
+    later = [p.observe(6, column(0, 0, 9), column(3, 3, 5), {1: cause}) for p in (path, again)]
+    assert path_table(later[0]).equals(path_table(later[1]))
+    assert (again.made_by, again.opened_by) == ({0: cause}, {0: cause})
+
+
 def test_price_that_made_the_deficit_is_named():
     before = observed((100, 2, 50), [(0, 0, 100), (0, 2, 100)], [4_000], [3_750], [(0, 0, 2_500), (0, 1, 1_250)])
     after = observed((90, 2, 49), [(0, 0, 100), (0, 2, 100)], [2_900], [3_475], [(0, 0, 2_250), (0, 1, 1_225)])
@@ -129,6 +141,7 @@ def test_equal_causes_are_decided_by_kind_and_then_by_id():
     assert largest({(CauseKind.TRADE, "T1"): -5}) == NO_CAUSE
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-50, 50)), max_size=4, unique_by=lambda r: r[:2]

@@ -3,6 +3,7 @@
 import pytest
 
 from streaming.risk.margin.groups import GroupError, Moves, assign_groups, parse_groups, sample_groups
+from streaming.risk.margin.portfolio import scan_moves
 from streaming.risk.reference import Kind, UnderlyingClass
 from tests.unit.margin_portfolio_books import BROAD, HIGH_CAP, RULES, Item, call, instruments_of
 
@@ -16,7 +17,7 @@ PORTFOLIOS = "portfolio_group,offset_percent,product_group\nUS,75,LARGE\n"
 
 def test_lists_are_read_with_shares_and_moves():
     lists = parse_groups(CLASSES, PRODUCTS, PORTFOLIOS)
-    assert lists.class_of == {"SPX": "SPX", "SPY": "SPX", "QQQ": "NDX", "XYZ": "XYZ"}
+    assert lists.class_of == {"SPX": "SPX", "SPY": "SPX", "QQQ": "NDX", "NDX": "NDX", "XYZ": "XYZ"}
     assert lists.product_of == {"SPX": "LARGE", "NDX": "LARGE"}
     assert lists.products["LARGE"].share == 900_000
     assert lists.products["LARGE"].moves[Moves.CUSTOMER] == (60_000, 80_000)
@@ -71,6 +72,25 @@ def test_listed_symbols_share_a_class_and_unlisted_ones_stand_alone():
     assert products == ["LARGE", "LARGE", "LARGE", "ABC", "LARGE", "ABC"]
     tops = groups.portfolio_group[groups.product_group[groups.class_group]]
     assert groups.level[tops].tolist() == ["portfolio"] * 3 + ["class", "portfolio", "class"]
+
+
+def test_a_symbol_that_has_the_name_of_a_group_stays_apart_from_it():
+    items = [Item("SPY", 600, Kind.ETF, HIGH_CAP), Item("LARGE", 50), Item("US", 50)]
+    groups = assign_groups(instruments_of(items), RULES, parse_groups(CLASSES, PRODUCTS, PORTFOLIOS))
+    tops = groups.portfolio_group[groups.product_group[groups.class_group]]
+    assert len(set(tops.tolist())) == 3
+    assert groups.level[tops].tolist() == ["portfolio", "class", "class"]
+    moves = scan_moves(instruments_of(items), RULES, groups)
+    assert moves[:, 0].tolist() == [60_000, 150_000, 150_000]
+
+
+def test_a_product_group_outside_every_portfolio_group_is_the_top_level():
+    header = PORTFOLIOS.splitlines()[0] + "\n"
+    groups = assign_groups(
+        instruments_of([Item("SPY", 600, Kind.ETF, HIGH_CAP)]), RULES, parse_groups(CLASSES, PRODUCTS, header)
+    )
+    assert groups.level.tolist() == ["product"]
+    assert (groups.product_share.tolist(), groups.portfolio_share.tolist()) == ([900_000], [1_000_000])
 
 
 def test_single_stocks_never_share_a_product_group():

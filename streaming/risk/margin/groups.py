@@ -9,7 +9,7 @@ every instrument in its groups; without lists the defaults of the rulebook apply
 import csv
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import IntEnum
 from importlib import resources
@@ -22,6 +22,11 @@ from streaming.risk.reference import Instruments, Kind, UnderlyingClass
 from streaming.risk.rulebook import Rules
 
 _BROAD = (UnderlyingClass.BROAD_INDEX, UnderlyingClass.BROAD_INDEX_HIGH_CAP, UnderlyingClass.LEVERAGED_BROAD)
+_LEVELS = ("class", "product", "portfolio")
+_CLASS, _PRODUCT, _PORTFOLIO = range(3)
+_Member = tuple[int, str]
+"""Level and name: what stands alone keeps its level and never mixes with a group that happens to have its name."""
+
 _HIGH_CAP_PRODUCT, _BROAD_PORTFOLIO = "BROAD INDEX, HIGH CAPITALISATION", "BROAD INDICES"
 _PERCENT = 10_000
 """ppm in one percent: the lists state percentages."""
@@ -55,7 +60,7 @@ class GroupLists:
     """The three published lists, checked against each other."""
 
     class_of: Mapping[str, str]
-    """Underlying symbol to class group."""
+    """Underlying symbol to class group; a class's own name is one of its symbols."""
     product_of: Mapping[str, str]
     """Class group to product group; a class that stands alone is absent."""
     products: Mapping[str, ProductGroup]
@@ -86,8 +91,8 @@ class MarginGroups:
     level: np.ndarray
     """Text by portfolio-group code: ``class``, ``product`` or ``portfolio``."""
     version: str
-    moves: Mapping[str, ProductGroup] = field(default_factory=dict)
-    """The listed product groups by name: their published scan moves stand before the rulebook's by class."""
+    moves: np.ndarray
+    """[product, kind of :class:`Moves`, up and down]: published scan moves in ppm; 0 where none are listed."""
 
 
 def parse_groups(class_groups: str, product_groups: str, portfolio_groups: str) -> GroupLists:
@@ -150,27 +155,28 @@ def assign_groups(instruments: Instruments, rules: Rules, lists: GroupLists | No
         product_of, share_of, portfolio_of, portfolio_share = _default_products(instruments, heads, names, rules)
     else:
         _refuse_joined_stocks(instruments, heads, names, lists)
-        product_of, share_of = lists.product_of, lambda name: lists.products[name].share
-        portfolio_of, portfolio_share = lists.portfolio_of, lambda name: lists.portfolio_share[name]
-    product_group, product_name, product_share = _level(names, product_of, share_of)
-    portfolio_group, portfolio_name, shares = _level(list(product_name), portfolio_of, portfolio_share)
-    listed_products, listed_portfolios = set(product_of.values()), set(portfolio_of.values())
-    level = [
-        "portfolio" if name in listed_portfolios else "product" if name in listed_products else "class"
-        for name in portfolio_name
-    ]
+        product_of = {(_CLASS, name): group for name, group in lists.product_of.items()}
+        portfolio_of = {(_PRODUCT, name): group for name, group in lists.portfolio_of.items()}
+        share_of, portfolio_share = (lambda name: lists.products[name].share), lists.portfolio_share.__getitem__
+    classes = [(_CLASS, name) for name in names]
+    product_group, products, product_share = _next_level(classes, product_of, share_of, _PRODUCT)
+    portfolio_group, portfolios, shares = _next_level(products, portfolio_of, portfolio_share, _PORTFOLIO)
+    moves = np.zeros((len(products), len(Moves), 2), dtype=np.int64)
+    for code, (level, name) in enumerate(products):
+        if lists is not None and level == _PRODUCT:
+            moves[code] = [lists.products[name].moves[kind] for kind in Moves]
     return MarginGroups(
         class_group.astype(np.int32),
         np.array(names, dtype=object),
         product_group,
-        product_name,
+        np.array([name for _, name in products], dtype=object),
         product_share,
         portfolio_group,
-        portfolio_name,
+        np.array([name for _, name in portfolios], dtype=object),
         shares,
-        np.array(level, dtype=object),
+        np.array([_LEVELS[level] for level, _ in portfolios], dtype=object),
         "rulebook defaults" if lists is None else lists.version,
-        {} if lists is None else lists.products,
+        moves,
     )
 
 
@@ -191,6 +197,8 @@ def _classes(text: str, products: Mapping[str, ProductGroup]) -> tuple[dict[str,
             raise GroupError(f"{where}: expected one product group for class {row['class_group']!r}, found two")
         if product:
             product_of[row["class_group"]] = product
+    for name in seen:
+        class_of.setdefault(name, name)
     return class_of, product_of
 
 
@@ -251,8 +259,10 @@ def _class_name(symbol: str, lists: GroupLists | None) -> str:
 
 def _default_products(instruments: Instruments, heads: np.ndarray, names: list[str], rules: Rules) -> tuple:
     kinds = instruments.underlying_class[heads]
-    product_of = {n: _HIGH_CAP_PRODUCT for n, k in zip(names, kinds) if k == UnderlyingClass.BROAD_INDEX_HIGH_CAP}
-    portfolio_of = {product_of.get(n, n): _BROAD_PORTFOLIO for n, k in zip(names, kinds) if k in _BROAD}
+    high_cap = [kind == UnderlyingClass.BROAD_INDEX_HIGH_CAP for kind in kinds]
+    product_of: dict[_Member, str] = {(_CLASS, n): _HIGH_CAP_PRODUCT for n, high in zip(names, high_cap) if high}
+    broad = [(_CLASS, name) for name, kind, high in zip(names, kinds, high_cap) if kind in _BROAD and not high]
+    portfolio_of: dict[_Member, str] = dict.fromkeys([*broad, (_PRODUCT, _HIGH_CAP_PRODUCT)], _BROAD_PORTFOLIO)
     within = rules.ppm("portfolio_margin.offset.high_cap_broad_index")
     across = rules.ppm("portfolio_margin.offset.across_broad_indices")
     return product_of, lambda _: within, portfolio_of, lambda _: across
@@ -269,12 +279,12 @@ def _refuse_joined_stocks(instruments: Instruments, heads: np.ndarray, names: li
             raise GroupError(f"product group {product!r}: expected at most one single stock, found {other} and {name}")
 
 
-def _level(
-    members: list[str], group_of: Mapping[str, str], share_of: Callable[[str], int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes, names and shares of the next level; a member without a group is a group of its own, offset in full."""
-    names = [group_of.get(member, member) for member in members]
-    listed = set(group_of.values())
-    unique, codes = np.unique(np.array(names, dtype=object), return_inverse=True)
-    shares = [share_of(name) if name in listed else MICRO for name in unique]
-    return codes.astype(np.int32), unique, np.array(shares, dtype=np.int64)
+def _next_level(
+    members: list[_Member], group_of: Mapping[_Member, str], share_of: Callable[[str], int], level: int
+) -> tuple[np.ndarray, list[_Member], np.ndarray]:
+    """Each member's code in the next level, that level's members, and their shares (in full for what stands alone)."""
+    keys = [(level, group_of[member]) if member in group_of else member for member in members]
+    unique = sorted(set(keys))
+    code = {key: number for number, key in enumerate(unique)}
+    shares = [share_of(name) if of == level else MICRO for of, name in unique]
+    return np.array([code[key] for key in keys], dtype=np.int32), unique, np.array(shares, dtype=np.int64)

@@ -16,6 +16,7 @@ import numpy as np
 from streaming.risk.holdings import Holdings
 from streaming.risk.margin.add_ons import AddOn, discretionary
 from streaming.risk.margin.portfolio import (
+    MISSING_VALUE,
     PortfolioMarginResult,
     Treatment,
     reporting_rates,
@@ -157,6 +158,7 @@ def house_requirement(
 
     Raises:
         MoneyOverflowError: An account's sums leave the 64-bit range; the message names it.
+        ValueError: A scanned instrument has no model value at a house point.
     """
     position = _Positions.of(holdings, instruments, accounts, prices, margin)
     base, outside = _base(margin, strategy, accounts, position.portfolio)
@@ -291,6 +293,10 @@ def _name_components(
     inputs: HouseInputs,
     rules: Rules,
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    missing = (inputs.values[position.code] == MISSING_VALUE).any(axis=1)
+    if missing.any():
+        found = instruments.id[position.code[missing.argmax()]]
+        raise ValueError(f"house values: expected one at every point for each instrument of the scan, none of {found}")
     unit = (inputs.values - inputs.baseline[:, None]) * instruments.multiplier[:, None]
     none = np.zeros(len(position.code), dtype=np.int64)
     shocks, _, _, _ = position_sums(

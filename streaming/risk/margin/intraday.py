@@ -9,8 +9,10 @@ cause. Amounts are reporting-currency micros, times microseconds since 1970-01-0
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from streaming.risk.holdings import Holdings
 from streaming.risk.money import fraction
@@ -145,6 +147,32 @@ class IntradayPath:
             episode_time=episode_time,
             episode_by=episode_by,
         )
+
+
+def path_table(path: IntradayPath) -> pa.Table:
+    """The path as a table, one row per account code: its canonical form for sealing and for the state of a shard."""
+    columns: dict[str, pa.Array] = {"account": pa.array(np.arange(len(path.peak)), pa.int64())}
+    columns |= {name: pa.array(getattr(path, name), pa.int64()) for name in _COLUMNS}
+    for name in _CAUSES:
+        causes = [getattr(path, name).get(account, NO_CAUSE) for account in range(len(path.peak))]
+        columns[f"{name}_kind"] = pa.array([int(cause.kind) for cause in causes], pa.int8())
+        columns[f"{name}_id"] = pa.array([cause.id for cause in causes], pa.string())
+        columns[f"{name}_effect"] = pa.array([cause.effect for cause in causes], pa.int64())
+    return pa.table(columns)
+
+
+def path_of(table: pa.Table) -> IntradayPath:
+    """The path that ``path_table`` wrote."""
+    columns: dict[str, Any] = {name: table[name].to_numpy() for name in _COLUMNS}
+    for name in _CAUSES:
+        parts = [table[f"{name}_{part}"].to_pylist() for part in ("kind", "id", "effect")]
+        causes = (Cause(CauseKind(kind), text, effect) for kind, text, effect in zip(*parts))
+        columns[name] = {account: cause for account, cause in enumerate(causes) if cause != NO_CAUSE}
+    return IntradayPath(**columns)
+
+
+_COLUMNS = ("shortfall", "peak", "peak_time", "peak_equity", "peak_requirement", "opened_time", "episode_time")
+_CAUSES = ("made_by", "opened_by", "episode_by")
 
 
 @dataclass(frozen=True, slots=True)

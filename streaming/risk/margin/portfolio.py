@@ -151,11 +151,10 @@ def scan_moves(
         if cls != UnderlyingClass.NONE:
             name = _RANGE_OF_CLASS.get(cls, "equity")
             up[classes == cls], down[classes == cls] = _range(rules, f"{_RANGES[schedule]}.{name}")
-    if groups is not None and groups.moves:
-        product = groups.product_name[groups.product_group[groups.class_group]]
-        for name, listed in groups.moves.items():
-            chosen = (product == name) & (classes != UnderlyingClass.NONE)
-            up[chosen], down[chosen] = listed.moves[schedule]
+    if groups is not None:
+        published = groups.moves[groups.product_group[groups.class_group], schedule]
+        listed = (published[:, 0] > 0) & (classes != UnderlyingClass.NONE)
+        up, down = (np.where(listed, published[:, side], own) for side, own in enumerate((up, down)))
     step = np.arange(steps, 0, -1, dtype=np.int64)
     # The lists' and the rulebook's moves have four decimals of a percent at most, so a fifth stays exact in ppm.
     moves = np.concatenate((up[:, None] * step // steps, -(down[:, None] * step[::-1] // steps)), axis=1)

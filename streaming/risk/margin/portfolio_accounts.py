@@ -43,7 +43,7 @@ class PortfolioAccounts:
 
 @dataclass(frozen=True, slots=True)
 class PortfolioCalls:
-    """Calls on open deficiencies, one row per account that has one."""
+    """Calls on open deficiencies, one row per account that has one: until cured, only trades that lower risk."""
 
     account: np.ndarray
     amount: np.ndarray
@@ -51,8 +51,6 @@ class PortfolioCalls:
     due: np.ndarray
     """Last business day to cure."""
     overdue: np.ndarray
-    risk_reducing_only: np.ndarray
-    """Until the deficiency is cured only trades that lower the requirement."""
     deduction: np.ndarray
     """Amount that leaves the firm's net capital: what is still open at the close of the next business day."""
 
@@ -131,7 +129,6 @@ def portfolio_calls(
         first,
         due,
         as_of > due,
-        np.ones(len(open_calls), dtype=bool),
         np.where(as_of >= deducted_from, amount, 0),
     )
 
