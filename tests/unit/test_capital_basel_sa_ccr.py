@@ -1,15 +1,18 @@
 """Counterparty exposure of equity options (SA-CCR)."""
 
+from dataclasses import replace
 from datetime import date
 from math import exp, log, sqrt
 
 import numpy as np
 import pytest
+from capital_books import day, holdings, instruments, prices
 from scipy.stats import norm
 
 from streaming.risk import rulebook
 from streaming.risk.capital import sa_ccr
 from streaming.risk.money import MICRO
+from streaming.risk.reference import Kind, Right, UnderlyingClass
 
 RULES = rulebook.load().at(date(2026, 11, 1))
 
@@ -103,3 +106,24 @@ def test_option_exposure_joins_add_on_value_and_collateral():
     book = trades(("X", False, False, -1000, 100.0, 95.0, 0.5))
     whole = sa_ccr.option_exposure(book, -300.0, 0.0, RULES)
     assert whole == sa_ccr.exposure_at_default(-300.0, 0.0, sa_ccr.equity_add_on(book, RULES), RULES)
+
+
+def test_options_among_holdings_become_trades_and_incomplete_ones_are_named():
+    today = day("2026-11-16")
+    option = {"kind": Kind.OPTION, "underlying": 0, "right": Right.PUT, "strike": 95, "expiry": today + 73}
+    index = {"id": "I", "kind": Kind.INDEX, "underlying_class": UnderlyingClass.BROAD_INDEX}
+    book = instruments(
+        {"id": "X", "issuer": "X INC"}, {"id": "XP"} | option, index,
+        {"id": "IC"} | option | {"underlying": 2, "right": Right.CALL}, {"id": "Q"} | option | {"multiplier": 0},
+    )  # fmt: skip
+    market = replace(prices(100, 3, None, 4, 5), time=today * 86_400_000_000)
+    held = holdings((0, 0, 50), (0, 1, -2), (0, 3, 7), (0, 4, 1))
+    found, incomplete = sa_ccr.option_trades(held, book, market)
+    assert found.entity.tolist() == ["X INC", "I", "X INC"]
+    assert found.index.tolist() == [False, True, False]
+    assert found.call.tolist() == [False, True, False]
+    assert found.units.tolist() == [-200, 700, 1]
+    assert found.price.tolist() == [100.0, 95.0, 100.0]
+    assert found.years.tolist() == [0.2] * 3
+    assert incomplete.tolist() == [3, 4]
+    assert sa_ccr.equity_add_on(found, RULES) > 0

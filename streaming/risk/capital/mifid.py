@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,8 @@ DECISION_SHAPE = re.compile(r"[A-Z0-9]{1,50}")
 REFERENCE_NOISE = re.compile(r"[^A-Z0-9]")
 LEI_MODULUS, LEI_REMAINDER, LUHN_MODULUS, LUHN_CARRY = 97, 1, 10, 9
 """ISO 7064 MOD 97-10, and the modulus-10 double-add-double."""
+CHECKED_CODES = 65_536
+"""Identifiers whose check is remembered: a day repeats few of them very often."""
 
 REQUIRED = ("reference", "account", "instrument", "buy", "quantity", "price", "time", "venue", "counterparty_lei")
 OPTIONAL = {
@@ -81,11 +84,13 @@ class Extract:
     """Day by whose close the reports must be in, ISO."""
 
 
+@lru_cache(maxsize=CHECKED_CODES)
 def lei_is_valid(text: str) -> bool:
     """Legal entity identifier: 18 letters or digits and two check digits, whole number mod 97 = 1 (ISO 17442)."""
     return bool(LEI_SHAPE.fullmatch(text)) and int("".join(_digits(text))) % LEI_MODULUS == LEI_REMAINDER
 
 
+@lru_cache(maxsize=CHECKED_CODES)
 def isin_is_valid(text: str) -> bool:
     """Securities identifier: country, nine characters, Luhn check digit over the letters as numbers (ISO 6166)."""
     if not ISIN_SHAPE.fullmatch(text):

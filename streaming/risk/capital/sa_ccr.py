@@ -9,11 +9,16 @@ from math import exp, sqrt
 import numpy as np
 from scipy.special import ndtr
 
+from streaming.risk.capital.frtb_sensitivities import DAY_MICROSECONDS, DAYS_PER_YEAR
 from streaming.risk.capital.parameters import decimals
-from streaming.risk.money import round_model
+from streaming.risk.holdings import Holdings
+from streaming.risk.market import PriceSet, PriceStatus
+from streaming.risk.money import MICRO, round_model
+from streaming.risk.reference import Instruments, Kind, Right, UnderlyingClass
 from streaming.risk.rulebook import Rules
 
 SINGLE_NAME, INDEX = "single_name", "index"
+INDEX_CLASSES = (UnderlyingClass.NARROW_INDEX, UnderlyingClass.BROAD_INDEX, UnderlyingClass.BROAD_INDEX_HIGH_CAP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,31 @@ class Exposure:
     def micros(self) -> int:
         """Exposure at default, rounded once."""
         return int(round_model(self.exposure))
+
+
+def option_trades(holdings: Holdings, instruments: Instruments, prices: PriceSet) -> tuple[OptionTrades, np.ndarray]:
+    """The options among a netting set's holdings, and the codes of those that lack something.
+
+    The entity is the issuer of the underlying, or its id; an underlying without price is taken at the strike, a missing
+    multiplier as one, and both are named. Prices and strikes must be in the currency of the value and collateral.
+    """
+    code = holdings.instrument.astype(np.int64)
+    rows = np.flatnonzero(instruments.kind[code] == Kind.OPTION)
+    code = code[rows]
+    under = instruments.underlying[code]
+    unpriced = prices.status[under] == PriceStatus.MISSING
+    incomplete = unpriced | (instruments.multiplier[code] <= 0)
+    days = instruments.expiry[code] - prices.time // DAY_MICROSECONDS
+    trades = OptionTrades(
+        entity=np.where(instruments.issuer[under] == "", instruments.id[under], instruments.issuer[under]),
+        index=np.isin(instruments.underlying_class[under], INDEX_CLASSES),
+        call=instruments.right[code] == Right.CALL,
+        units=holdings.quantity[rows] * np.maximum(instruments.multiplier[code], 1),
+        price=np.where(unpriced, instruments.strike[code], prices.price[under]) / MICRO,
+        strike=instruments.strike[code] / MICRO,
+        years=np.maximum(days, 0) / DAYS_PER_YEAR,
+    )
+    return trades, np.unique(code[incomplete])
 
 
 def supervisory_delta(
