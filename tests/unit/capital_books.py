@@ -1,5 +1,7 @@
 """Small books, ledgers and stock records for the capital tests: dollars in, columns out."""
 
+from datetime import date
+
 import numpy as np
 
 from streaming.risk.capital.inputs import (
@@ -14,7 +16,10 @@ from streaming.risk.capital.inputs import (
     StockRecord,
     Traits,
 )
+from streaming.risk.capital.options_haircut import ScanTable
 from streaming.risk.holdings import CashBalances, Holdings
+from streaming.risk.margin.groups import Moves, assign_groups
+from streaming.risk.margin.portfolio import scan_moves
 from streaming.risk.market import PriceSet, PriceStatus
 from streaming.risk.money import MICRO
 from streaming.risk.reference import (
@@ -28,6 +33,7 @@ from streaming.risk.reference import (
     Style,
     UnderlyingClass,
 )
+from streaming.risk.rulebook import load
 
 MONDAY = int(np.datetime64("2026-11-16").astype(int))
 DAY_MICROS = 86_400 * 10**6
@@ -172,3 +178,29 @@ def traits(n: int, makers: dict | None = None, grade: set | frozenset = frozense
     for code, since in (underwritten or {}).items():
         found.underwritten[code] = since
     return found
+
+
+FIRST_EXPIRY = day("2027-01-15")
+
+
+def option(name, right, strike, expiry=FIRST_EXPIRY, underlying=0, **more):
+    """A row for :func:`instruments`."""
+    shown = {"kind": Kind.OPTION, "right": right, "strike": strike, "expiry": expiry, "underlying": underlying}
+    return {"id": name} | shown | more
+
+
+def intrinsic_scan(stocks: Instruments, price_set: PriceSet, schedule: Moves = Moves.BROKER_DEALER) -> ScanTable:
+    """Model values at the ten points with every option at its intrinsic value: exact worked numbers."""
+    rules = load().at(date(2026, 11, 16))
+    groups = assign_groups(stocks, rules)
+    moves = scan_moves(stocks, rules, groups, schedule)
+    spot = np.where(stocks.kind == Kind.OPTION, price_set.price[stocks.underlying], price_set.price)
+    shocked = spot[:, None] + spot[:, None] * moves // MICRO
+
+    def value(level: np.ndarray) -> np.ndarray:
+        sign, strike = stocks.right.astype(np.int64), stocks.strike.astype(np.int64)
+        shape = (slice(None),) + (None,) * (level.ndim - 1)
+        worth = np.maximum(sign[shape] * (level - strike[shape]), 0)
+        return np.where((stocks.kind == Kind.OPTION)[shape], worth, level)
+
+    return ScanTable(value(shocked), value(spot), groups)

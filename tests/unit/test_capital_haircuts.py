@@ -188,3 +188,9 @@ def test_an_underwritten_security_is_charged_after_eleven_business_days():
     within, _ = concentrated(stocks, kit.prices(10), [10_000], 100_000, kit.traits(1, underwritten={0: eleven}))
     after, _ = concentrated(stocks, kit.prices(10), [10_000], 100_000, kit.traits(1, underwritten={0: twelve}))
     assert (within.value, after.value) == (0, 13_500 * MICRO)
+
+
+def test_a_short_in_an_underwritten_security_is_charged_at_once():
+    stocks = kit.instruments({"id": "AAA"})
+    short, _ = concentrated(stocks, kit.prices(10), [-10_000], 100_000, kit.traits(1, underwritten={0: kit.MONDAY}))
+    assert short.value == 13_500 * MICRO

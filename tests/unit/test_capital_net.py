@@ -9,10 +9,10 @@ import pytest
 
 from streaming.risk.capital import computation, focus, net_capital
 from streaming.risk.capital.computation import Ledger
-from streaming.risk.capital.inputs import Elections, Line, Location, Method, Party
+from streaming.risk.capital.inputs import Elections, Line, Location, Method, OptionMethod, Party
 from streaming.risk.capital.lines import total
 from streaming.risk.money import MICRO
-from streaming.risk.reference import AccountKind, MarginType
+from streaming.risk.reference import AccountKind, MarginType, Right
 from streaming.risk.rulebook import load
 from tests.unit import capital_books as kit
 
@@ -118,8 +118,8 @@ def test_debit_whose_only_collateral_is_not_marginable_is_unsecured():
     assert next(i for i in found.customer.items if i.code == "i10").value == 0
 
 
-def test_long_without_a_price_secures_nothing():
-    found = lone(CUSTOMER, [(0, 0, 100)], price=None, money=-500)
+def test_long_without_a_price_secures_nothing_whatever_it_cost():
+    found = lone(CUSTOMER, [(0, 0, 100, 1_000)], price=None, money=-500)
     assert values(found)["non_allowable.unsecured_debits"] == 500
 
 
@@ -159,6 +159,47 @@ def test_portfolio_margin_deficiency_is_deducted_once_open_at_the_next_close(sin
     )
     assert values(found)["deduction.portfolio_margin"] == deducted
     assert values(found)["deduction.undermargined"] == 0
+
+
+def test_overdue_portfolio_margin_account_is_deducted_whole_and_calls_do_not_help():
+    ledger = Ledger(deficiencies=kit.deficiencies((0, 800, FRIDAY)), calls=kit.calls((0, 800, FRIDAY)))
+    found = values(lone(CUSTOMER, [(0, 0, 100)], money=-1_500, ledger=ledger, margin=MarginType.PORTFOLIO))
+    assert found["non_allowable.unsecured_debits"] == 500
+    assert found["deduction.portfolio_margin"] == 300
+
+
+def test_calls_help_broker_dealers_accounts_too():
+    ledger = Ledger(deficiencies=kit.deficiencies((0, 900, FRIDAY)), calls=kit.calls((0, 600, FRIDAY)))
+    assert values(lone(PAB, [(0, 0, 100)], money=-900, ledger=ledger))["deduction.undermargined"] == 300
+
+
+def test_stock_hedged_with_options_leaves_j_but_stays_concentrated():
+    stocks = kit.instruments({"id": "AAA"}, kit.option("C", Right.CALL, 100))
+    price_set = kit.prices(100, 1)
+    ledger = Ledger(sheet=kit.sheet((Line.OWNERSHIP_EQUITY, 1_000_000)), scan=kit.intrinsic_scan(stocks, price_set))
+    held = kit.holdings((0, 0, 2_000), (0, 1, -20))
+    found = values(capital(stocks, kit.accounts(HOUSE), held, kit.cash((0, 0)), price_set, ledger))
+    assert found["haircut.equity"] == 0
+    assert found["haircut.options"] == 2_000 * 15
+    assert found["concentration.equity"] == 0.15 * (200_000 - 100_000)
+
+
+def test_options_without_a_scan_are_charged_in_full_and_stock_stays_in_j():
+    stocks = kit.instruments({"id": "AAA"}, kit.option("C", Right.CALL, 100))
+    held = kit.holdings((0, 0, 100), (0, 1, -1))
+    found = values(capital(stocks, kit.accounts(HOUSE), held, kit.cash((0, 0)), kit.prices(100, 1)))
+    assert found["haircut.options"] == 10_100
+    assert found["haircut.equity"] == 1_500
+
+
+def test_firm_that_elected_the_strategy_method_is_charged_by_it():
+    stocks = kit.instruments({"id": "AAA"}, kit.option("C", Right.CALL, 100))
+    elections = Elections(options=OptionMethod.STRATEGY)
+    held = kit.holdings((0, 0, 150), (0, 1, -1))
+    found = values(capital(stocks, kit.accounts(HOUSE), held, kit.cash((0, 0)), kit.prices(102, 4), None, elections))
+    assert found["haircut.options"] == 0.15 * 10_200 - 200
+    assert found["haircut.equity"] == 0.15 * 50 * 102
+    assert found["deduction.option_time_value"] == -200
 
 
 def test_unsettled_sale_is_not_an_unsecured_debit():

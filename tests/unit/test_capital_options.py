@@ -7,42 +7,21 @@ import pytest
 
 from streaming.risk.capital import haircuts, options_haircut
 from streaming.risk.capital.marking import marks
-from streaming.risk.capital.options_haircut import ScanTable
-from streaming.risk.margin.groups import Moves, assign_groups
-from streaming.risk.margin.portfolio import MISSING_VALUE, scan_moves
+from streaming.risk.margin.groups import Moves
+from streaming.risk.margin.portfolio import MISSING_VALUE
 from streaming.risk.money import MICRO
 from streaming.risk.reference import AccountKind, Kind, Right, UnderlyingClass
 from streaming.risk.rulebook import load
 from tests.unit import capital_books as kit
 
 RULES = load().at(date(2026, 11, 16))
-EXPIRY, LATER = kit.day("2027-01-15"), kit.day("2027-06-18")
+LATER = kit.day("2027-06-18")
 OWNERS = kit.accounts(AccountKind.HOUSE)
-
-
-def option(name, right, strike, expiry=EXPIRY, underlying=0, **more):
-    shown = {"kind": Kind.OPTION, "right": right, "strike": strike, "expiry": expiry, "underlying": underlying}
-    return {"id": name} | shown | more
-
-
-def intrinsic_scan(stocks, price_set, schedule=Moves.BROKER_DEALER, lists=None):
-    """Model values at the ten points with every option at its intrinsic value: exact worked numbers."""
-    groups = assign_groups(stocks, RULES, lists)
-    moves = scan_moves(stocks, RULES, groups, schedule)
-    spot = np.where(stocks.kind == Kind.OPTION, price_set.price[stocks.underlying], price_set.price)
-    shocked = spot[:, None] + spot[:, None] * moves // MICRO
-
-    def value(level):
-        sign, strike = stocks.right.astype(np.int64), stocks.strike.astype(np.int64)
-        shape = (slice(None),) + (None,) * (level.ndim - 1)
-        worth = np.maximum(sign[shape] * (level - strike[shape]), 0)
-        return np.where((stocks.kind == Kind.OPTION)[shape], worth, level)
-
-    return ScanTable(value(shocked), value(spot), groups)
+option = kit.option
 
 
 def theoretical(stocks, price_set, quantities, table=None, **kwargs):
-    table = table or intrinsic_scan(stocks, price_set, **kwargs)
+    table = table or kit.intrinsic_scan(stocks, price_set, **kwargs)
     quantity = np.array(quantities, dtype=np.int64)
     return options_haircut.theoretical(quantity, np.zeros_like(quantity), stocks, OWNERS, price_set, table, RULES)
 
@@ -103,7 +82,7 @@ def test_stock_without_options_on_it_stays_in_j():
 def test_option_without_a_model_value_is_charged_in_full_and_named():
     stocks = kit.instruments({"id": "AAA"}, option("C", Right.CALL, 100))
     price_set = kit.prices(100, 5)
-    table = intrinsic_scan(stocks, price_set)
+    table = kit.intrinsic_scan(stocks, price_set)
     table.scan[1], table.baseline[1] = MISSING_VALUE, MISSING_VALUE
     found = theoretical(stocks, price_set, [0, -1], table)
     assert found.charge.rows.key.tolist() == ["C"]

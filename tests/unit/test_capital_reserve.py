@@ -189,6 +189,12 @@ def test_firm_short_delivered_from_customers_longs_is_item_5():
     assert items(capital(owners, held, kit.cash((0, 0)), record).customer)["i5"] == 300
 
 
+def test_item_5_is_at_most_what_customers_are_long():
+    held = kit.holdings((0, 0, 30), (1, 0, -50))
+    found = items(capital(kit.accounts(CUSTOMER, HOUSE), held, kit.cash((0, 0)), kit.record()).customer)
+    assert found["i5"] == 300
+
+
 def test_allocation_that_nothing_explains_is_shown():
     owners = kit.accounts(CUSTOMER)
     price_set = kit.prices(10)
@@ -251,3 +257,10 @@ def test_fully_paid_and_excess_margin_are_locked_up_and_the_rest_is_usable():
     # 140% of the debit of 500 is 700 of 1,000: 70 shares are usable.
     assert part.securities.excess_margin[CUSTOMER].tolist() == [30]
     assert part.securities.fully_paid[CUSTOMER].tolist() == [50]
+
+
+def test_usable_stock_is_rounded_down_so_that_the_customer_keeps_the_odd_share():
+    held, money = kit.holdings((0, 0, 42)), kit.cash((0, -100))
+    part = computation.merged_part([kit.book(ONE_STOCK, kit.accounts(CUSTOMER), held, money)], kit.prices(10), RULES)
+    # 140 of 420 dollars is a third, which no decimal rate states: 13 of 14 shares.
+    assert part.securities.excess_margin[CUSTOMER].tolist() == [29]
