@@ -6,7 +6,6 @@ from datetime import date, timedelta
 import numpy as np
 
 from streaming.demo.clients import HOUSE
-from streaming.demo.opening import EURO_BALANCE
 from streaming.demo.stock_record import BANK, OPTION_CLEARER, Item, money
 from streaming.demo.world import World
 from streaming.risk.money import MICRO
@@ -132,6 +131,3 @@ def rows(world: World, entries: list[Entry]) -> list[dict]:
         }
         for place, entry in enumerate(entries)
     ]
-
-
-__all__ = ["ASSETS", "EURO_BALANCE", "Balances", "Entry", "balances", "build", "net_assets", "rows"]

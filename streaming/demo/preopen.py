@@ -1,11 +1,12 @@
 """What arrives before the open: reference data, history, openings, the stock record, the balance sheet, actions."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
 from streaming.demo import balance_sheet, stock_record
-from streaming.demo.clients import HOUSE, account_events
+from streaming.demo.clients import account_events
 from streaming.demo.encode import amounts, events
 from streaming.demo.history import SOURCE
 from streaming.demo.session import DAY
@@ -24,8 +25,13 @@ _GAP = 1_000
 """Microseconds between two messages of a feed."""
 
 
-def batches(world: World) -> Iterator[Batch]:
-    """Every feed of the morning; a series listed during the day arrives at its own time."""
+@lru_cache(maxsize=1)
+def batches(world: World) -> tuple[Batch, ...]:
+    """Every feed of the morning; a series listed during the day arrives at its own time. Not to be changed."""
+    return tuple(_batches(world))
+
+
+def _batches(world: World) -> Iterator[Batch]:
     day = world.day
     yield INSTRUMENTS.name, world.universe.listed, "", _instruments(world)
     people = account_events(world.clients)
@@ -138,6 +144,3 @@ def _actions(world: World) -> Batch:
          "pay_date": str(day.coming[14]), **common},
     ]  # fmt: skip
     return _batch(ACTIONS.name, ACTIONS.version, rows, _times(day.at(9, 29), 2))
-
-
-__all__ = ["HOUSE", "Batch", "batches", "source"]

@@ -6,7 +6,6 @@ from datetime import date
 import numpy as np
 
 from streaming.demo.spec import stream
-from streaming.demo.universe import SPLIT
 from streaming.demo.world import World
 from streaming.risk.money import MICRO
 
@@ -59,29 +58,37 @@ def net_positions(world: World) -> tuple[np.ndarray, np.ndarray]:
 def _security(world: World, row: int, position: int, short: int) -> list[Item]:
     random = stream(world.spec.seed, "stock-record", world.universe.id[row])
     price = int(world.previous[row])
-    lot = lambda shares: int(shares) // 100 * 100  # noqa: E731
     fails = _fails(world, row, random, max(position + short, 0), price)
-    transfer = -lot(random.uniform(0, 0.002) * max(position, 0))
+    transfer = _lot(random.uniform(0, 0.002) * max(position, 0))
     moving = sum(item.quantity for item in fails) + transfer
-    borrowed = lot(short * random.uniform(0.7, 0.95)) + 100
-    loaned = lot(max(position, 0) * random.uniform(0.0, 0.06))
+    borrowed = _lot(short * random.uniform(0.7, 0.95)) + 100
+    loaned = _lot(max(position, 0) * random.uniform(0.0, 0.06))
     held = position - moving - loaned + borrowed
     if held < 0:
         borrowed, held = borrowed - held, 0
-    pledged, segregated, box = lot(held * 0.12), lot(held * 0.62), lot(held * 0.01)
-    collateral = lambda shares, percent: shares * price * percent // 100 // 10_000 * 10_000  # noqa: E731
+    pledged, segregated, box = _lot(held * 0.12), _lot(held * 0.62), _lot(held * 0.01)
     since = world.day.past[int(random.integers(1, 30))]
     lender, taker = LENDERS[int(random.integers(3))], LENDERS[int(random.integers(3))]
     return [
-        Item(row, "borrowed", -borrowed, collateral(borrowed, _CASH_COLLATERAL), since, lender),
-        Item(row, "loaned", loaned, collateral(loaned, _CASH_COLLATERAL), since, taker),
-        Item(row, "pledged", pledged, collateral(pledged, _PLEDGE_LOAN), since, BANK),
+        Item(row, "borrowed", -borrowed, _share(borrowed * price, _CASH_COLLATERAL), since, lender),
+        Item(row, "loaned", loaned, _share(loaned * price, _CASH_COLLATERAL), since, taker),
+        Item(row, "pledged", pledged, _share(pledged * price, _PLEDGE_LOAN), since, BANK),
         Item(row, "segregated", segregated, counterparty=DEPOSITORY),
         Item(row, "box", box),
         Item(row, "transfer", transfer, since=world.day.past[2], counterparty=BROKERS[3]),
         *fails,
         Item(row, "depository", held - pledged - segregated - box, counterparty=DEPOSITORY),
     ]
+
+
+def _lot(shares: float) -> int:
+    """Down to round lots."""
+    return int(shares) // 100 * 100
+
+
+def _share(amount: int, percent: int) -> int:
+    """A percentage of an amount in micros, down to whole cents."""
+    return amount * percent // 100 // 10_000 * 10_000
 
 
 def _fails(world: World, row: int, random: np.random.Generator, long: int, price: int) -> list[Item]:
@@ -103,11 +110,6 @@ def _fails(world: World, row: int, random: np.random.Generator, long: int, price
 def money(items: list[Item], location: str) -> int:
     """Contract money at a location, micros."""
     return sum(item.money for item in items if item.location == location)
-
-
-def split_is_held(world: World) -> bool:
-    """Whether anybody holds the stock that splits."""
-    return bool((world.opening.instrument == world.universe.row(SPLIT)).any())
 
 
 def rows(world: World, items: list[Item]) -> list[dict]:

@@ -45,6 +45,8 @@ class Surface:
     """Named in every option quote."""
     volatility: np.ndarray
     """Per underlying, per year."""
+    early: np.ndarray
+    """Whether the holder may exercise before expiry."""
     rate: np.ndarray
     carry: np.ndarray
     dividends: np.ndarray
@@ -60,9 +62,8 @@ class Surface:
         volatility = np.sqrt(self._variance(self.volatility[under], years, np.log(strike / forward)) / years)
         model = black_scholes.value(sign, net, strike, rate, carry, volatility, years)
         intrinsic = np.maximum(sign * (spot - strike), 0.0)
-        early = np.array([style == "american" for style in universe.style])[rows]
         expired = universe.expires[rows] <= time
-        return np.where(expired | (early & (model < intrinsic)), intrinsic, model)
+        return np.where(expired | (self.early[rows] & (model < intrinsic)), intrinsic, model)
 
     @staticmethod
     def _variance(volatility: np.ndarray, years: np.ndarray, moneyness: np.ndarray) -> np.ndarray:
@@ -95,4 +96,5 @@ def build(universe: Universe, history: Closes, day: date) -> Surface:
                 present[row] += amount * np.exp(
                     -np.interp((ex_date - day).days, tenors, zeros) * (ex_date - day).days / 365
                 )
-    return Surface(source, np.clip(volatility, 0.05, 3.0), rate, universe.dividend_yield, present)
+    early = np.array([style == "american" for style in universe.style])
+    return Surface(source, np.clip(volatility, 0.05, 3.0), early, rate, universe.dividend_yield, present)
