@@ -82,7 +82,9 @@ def offset_by_parent(pnl, parent, share):
                 loss[parent[i], k] -= pnl[i, k]
     for p in range(len(share)):
         for k in range(points):
-            gain[p, k] = fraction_kernel(gain[p, k], share[p]) - loss[p, k]
+            # What stands alone counts in full: most groups, and no division for them.
+            counted = gain[p, k] if share[p] == MICRO else fraction_kernel(gain[p, k], share[p])
+            gain[p, k] = counted - loss[p, k]
     return gain
 
 
