@@ -346,5 +346,113 @@ MARGIN_PATH = Table(
     "The day's path of each account, one row per price set.",
 )
 
+CAPITAL_LINES = Table(
+    "capital_lines",
+    ("statement", "line"),
+    (
+        Column("statement", TEXT, text="net_capital, requirement, reserve_customer, reserve_pab, haircuts, basel, ..."),
+        Column("line", WHOLE, text="order on the statement"),
+        Column("code", TEXT, text="line code, for example 3480 or item 10"),
+        Column("label", TEXT),
+        Column("amount", MONEY, "USD", "null = not supplied, which is not zero", required=False),
+        Column("rule", TEXT, text="paragraph"),
+        Column("evidence", TEXT, text="V, K or H; K and H: confirm before filing"),
+        Column("formula", TEXT),
+    ),
+    "The firm's capital computations, line by line.",
+)
+
+CAPITAL_INPUTS = Table(
+    "capital_inputs",
+    ("statement", "line", "place"),
+    (
+        Column("statement", TEXT),
+        Column("line", WHOLE),
+        Column("place", WHOLE),
+        Column("item", TEXT, text="what the row below the line is: an account, security, ledger item"),
+        Column("amount", MONEY, "USD"),
+        Column("detail", TEXT),
+    ),
+    "The rows below each capital line.",
+)
+
+NOTICES = Table(
+    "notices",
+    ("code",),
+    (
+        Column("code", TEXT),
+        Column("label", TEXT),
+        Column("level", TEXT, text="green, amber or red"),
+        Column("value", MONEY, "USD or ratio"),
+        Column("threshold", MONEY, "USD or ratio"),
+        Column("headroom", MONEY, "USD", "until it fires; negative = beyond", required=False),
+        Column("fires", FLAG),
+        Column("timing", TEXT),
+        Column("rule", TEXT),
+    ),
+    "Every early-warning and restriction test on its own.",
+)
+
+CHECKS = Table(
+    "checks",
+    ("check", "key"),
+    (
+        Column("check", TEXT),
+        Column("key", TEXT, text="what was compared: security, account, currency"),
+        Column("expected", MONEY),
+        Column("found", MONEY),
+        Column("difference", MONEY, text="found less expected"),
+    ),
+    "Reconciliations: only the compared values; Great Expectations judges them.",
+)
+
+HEADLINES = Table(
+    "headlines",
+    ("name",),
+    (
+        Column("name", TEXT, text="for example net_capital, required, excess, aggregate_debits, reserve_deposit"),
+        Column("value", MONEY),
+        Column("unit", TEXT),
+        Column("label", TEXT),
+    ),
+    "The firm's key figures.",
+)
+
+STRESS_FIRM = Table(
+    "stress_firm",
+    ("scenario",),
+    (
+        Column("scenario", TEXT),
+        Column("name", TEXT),
+        Column("family", TEXT),
+        Column("loss", MONEY, "USD", "of all accounts, positive = loss"),
+        Column("house_loss", MONEY, "USD", "of the firm's own positions"),
+        Column("client_shortfall", MONEY, "USD", "sum over clients of what their equity does not cover"),
+        Column("largest_shortfall", MONEY, "USD"),
+        Column("largest_client", TEXT),
+        Column("top_five_shortfall", MONEY, "USD"),
+        Column("clients_short", WHOLE, "clients"),
+        Column("net_capital_after", MONEY, "USD", required=False),
+    ),
+    "What each scenario does to the firm.",
+)
+
+VAR = Table(
+    "var",
+    ("level", "name", "method", "horizon_days", "confidence"),
+    (
+        Column("level", TEXT, text="firm, account, strategy, underlying or sector"),
+        Column("name", TEXT),
+        Column("method", TEXT),
+        Column("horizon_days", WHOLE),
+        Column("confidence", RATE),
+        Column("var", MONEY, "USD", "positive = loss"),
+        Column("es", MONEY, "USD"),
+        Column("scenarios", WHOLE),
+        Column("proxied", RATE, "share of gross exposure"),
+    ),
+    "Value at risk and expected shortfall (end of day only).",
+)
+
 TABLES = {table.name: table for table in list(globals().values()) if isinstance(table, Table)}
 """Every sealed table by name."""
