@@ -83,7 +83,7 @@ def _first_guess(
 def solve_boundary(
     rate: float, carry_yield: float, vol: float, expiry: float, boundary: np.ndarray
 ) -> tuple[float, float]:
-    """Fill ``boundary`` with ln B at the nodes, for the unit put with rate > 0; returns ln B(0+) and the last change."""
+    """Fill ``boundary`` with ln B at the nodes, unit put with rate > 0; returns ln B(0+) and the last change."""
     log_top = 0.0 if carry_yield <= rate else log(rate / carry_yield)
     carry = rate - carry_yield
     _first_guess(rate, carry_yield, vol, expiry, log_top, boundary)

@@ -101,8 +101,8 @@ def _contract(case: Case, style: Style, check_style: bool = True) -> Contracts:
     if not strike > 0.0:
         raise case.refuse("K", "a strike above 0")
     return Contracts(
-        right=[_right(case)], style=[style], strike=[strike], expiry=[_at_least_zero(case, "T")], rate=[case.number("r")],
-        carry_yield=[case.number("q", 0.0)], underlying=[0], dividends=_dividends(case),
+        right=[_right(case)], style=[style], strike=[strike], expiry=[_at_least_zero(case, "T")],
+        rate=[case.number("r")], carry_yield=[case.number("q", 0.0)], underlying=[0], dividends=_dividends(case),
     )  # fmt: skip
 
 

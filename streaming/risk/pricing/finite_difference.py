@@ -32,9 +32,12 @@ class DividendModel(IntEnum):
 
 STEPS = 48
 STEPS_PER_VARIANCE = 20
-"""Time steps over the life of an option: these, and these per unit of vol^2 x T, which the error grows with. Each stretch
-between ex-days has its share, and at least ``LEAST_STEPS``."""
+"""Time steps over the life of an option: these, and these per unit of vol^2 x T, with which the error grows."""
 LEAST_STEPS = 12
+"""Time steps of a stretch between ex-days."""
+MOST_STEPS = 1_500
+WIDEST = 10.0
+"""vol x sqrt(T) is taken as at most this: beyond it a European value has reached its limit."""
 NODES_PER_DEVIATION = 32.0
 """Grid nodes per standard deviation of the terminal distribution."""
 _REACH = 5.5
@@ -67,6 +70,7 @@ def finite_difference_values(
 
     A call is solved less its forward contract, S e^-qT - K e^-rT: what is left is bounded like a put.
     """
+    vol = min(vol, WIDEST / sqrt(expiry))
     live = np.flatnonzero((times > 0.0) & (times <= expiry) & (amounts > 0.0))
     times, amounts = times[live], amounts[live]
     terms = (right, strike, rate, carry_yield, vol, expiry)
@@ -184,7 +188,7 @@ def _stretch(terms, begin, end, ahead, model, asset, spacing, value, exercised) 
         _exercise_values(terms, end - first, ahead, model, asset, exercised)
         for i in range(asset.size):
             value[i] = max(growth * _european(terms, asset[i] * factor, -1.0, first), exercised[i])
-    steps = max(LEAST_STEPS, int(ceil((STEPS / expiry + STEPS_PER_VARIANCE * vol * vol) * length)))
+    steps = min(max(LEAST_STEPS, int(ceil((STEPS / expiry + STEPS_PER_VARIANCE * vol * vol) * length))), MOST_STEPS)
     _exercise_values(terms, end - first, ahead, model, asset, exercised)
     held = value > exercised
     target, ratio, solution = np.empty(asset.size), np.empty(asset.size), np.empty(asset.size)

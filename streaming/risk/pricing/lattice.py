@@ -17,8 +17,8 @@ def crr(
 ) -> float:  # fmt: skip
     """Cox, Ross and Rubinstein's tree (1979): u = e^{v sqrt(dt)}, one value per unit of the underlying.
 
-    ``dividends``: (time, amount), escrowed: the tree is of the spot less their present value, and the exercise test adds
-    back those still to come. Raises ValueError where the probability leaves [0, 1]: too few steps for the drift.
+    ``dividends``: (time, amount), escrowed: the tree is of the spot less their present value, and the exercise test
+    adds back those still to come. Raises ValueError where the probability leaves [0, 1]: too few steps for the drift.
     """
     if steps < 1 or not (vol > 0.0 and expiry > 0.0):
         raise ValueError(f"lattice: expected steps, vol and T above 0, found {steps}, {vol} and {expiry}")

@@ -23,6 +23,7 @@ from streaming.risk.pricing.american import (
 from streaming.risk.pricing.black_scholes import SMALLEST_WIDTH, value_kernel
 from streaming.risk.pricing.contracts import Contracts, Dividends
 from streaming.risk.pricing.finite_difference import (
+    WIDEST,
     DividendModel,
     certain_value,
     finite_difference_values,
@@ -214,6 +215,7 @@ def _american(right, strike, time, gain, cost, vol, members, spot, log_spot, wor
     boundary, table, arguments = work
     log_strike = np.log(strike)
     change, log_top = np.inf, 0.0
+    vol = min(vol, WIDEST / np.sqrt(time))
     if gain > 0.0:
         log_top, change = solve_boundary(gain, cost, vol, time, boundary)
     if change > ACCEPTED_CHANGE:
