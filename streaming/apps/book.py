@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-from streaming.apps.events import Parsed, parse
+from streaming.apps.events import Parsed, parse, parse_batch
 from streaming.apps.intake import Check, Counts, Quarantine, first_failures, required, sealed_quarantine
 from streaming.apps.routing import shard_of
 from streaming.engine.epochs import Epoch
@@ -161,9 +161,10 @@ class BookApp:
         if day != state.day:
             _begin_day(state, day)
         for feed in _FEEDS:
-            batch, ordinals = _with_parked(feed.topic, state, stretch)
+            batch, parsed, ordinals = _with_parked(feed.topic, state, stretch)
             if len(batch):
-                rows[feed.table] = _Intake(feed, state, stretch, batch, ordinals, quarantine, waiting).run()
+                intake = _Intake(feed, state, stretch, batch, ordinals, quarantine, waiting)
+                rows[feed.table] = intake.run(parsed)
         state.parked = pa.concat_tables([table for table, _ in waiting] or [_PARKED.empty_table()]).combine_chunks()
         state.parked_offsets = np.concatenate([offsets for _, offsets in waiting] or [np.empty(0, np.int64)])
         refused = quarantine.table()
@@ -186,25 +187,27 @@ def _begin_day(state: BookState, day: int) -> None:
     state.quarantine = results.QUARANTINE.empty_table()
 
 
-def _with_parked(topic: Topic, state: BookState, stretch: Stretch) -> tuple[RawBatch, np.ndarray]:
-    """The stretch's messages behind those that wait: one batch and their ordinals."""
+def _with_parked(topic: Topic, state: BookState, stretch: Stretch) -> tuple[RawBatch, Parsed, np.ndarray]:
+    """The stretch's messages behind those that wait: one batch, their columns and ordinals."""
     (batch,) = stretch.raw[topic.name]
+    parsed = parse_batch(topic, batch)
+    first = state.counts.events(topic.name, batch.partition)
     mine = pc.equal(state.parked.column("topic"), topic.name)
     old = state.parked.filter(mine)
-    first = state.counts.events(topic.name, batch.partition)
     ordinals = np.concatenate([old.column("ordinal").to_numpy(), first + np.arange(len(batch))])
     state.counts.add(topic.name, batch.partition, events=len(batch), parked=-old.num_rows)
     if not old.num_rows:
-        return batch, ordinals
+        return batch, parsed, ordinals
+    payloads = [text.encode() for text in old.column("payload").to_pylist()]
     merged = RawBatch(
         topic.name,
         batch.partition,
         np.concatenate([state.parked_offsets[mine.to_numpy()], batch.offsets]),
         np.concatenate([old.column("epoch").to_numpy(), batch.epochs]),
         np.concatenate([np.zeros(old.num_rows, np.int64), batch.times]),
-        [text.encode() for text in old.column("payload").to_pylist()] + batch.payloads,
+        payloads + batch.payloads,
     )
-    return merged, ordinals
+    return merged, parse(topic, payloads).followed_by(parsed, len(payloads)), ordinals
 
 
 class _Intake:
@@ -220,9 +223,8 @@ class _Intake:
         self.waiting: list[tuple[pa.Table, np.ndarray]] = waiting
         self.outcomes = dict.fromkeys(("applied", "duplicate", "quarantined", "parked"), 0)
 
-    def run(self) -> pa.Table:
+    def run(self, parsed: Parsed) -> pa.Table:
         """The accepted rows; everything else has been quarantined, parked or counted as duplicate."""
-        parsed = parse(self.feed.topic, self.batch.payloads)
         for bad in parsed.malformed:
             self._refuse(bad.row, bad.reason, bad.detail)
         account = self._codes(parsed, "account", self.state.accounts)

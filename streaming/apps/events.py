@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from streaming.engine.canonical import decimal_to_int64
+from streaming.engine.stretch import RawBatch
 from streaming.schema.model import DAY, FLAG, INSTANT, MONEY, TEXT, WHOLE, Topic
 
 
@@ -30,6 +31,18 @@ class Parsed:
     """int64: which messages the table's rows are, ascending."""
     table: pa.Table
     malformed: list[Malformed]
+
+    def part(self, low: int, high: int) -> "Parsed":
+        """The messages [low, high), renumbered from 0."""
+        first, stop = np.searchsorted(self.rows, [low, high]).tolist()
+        bad = [Malformed(item.row - low, item.reason, item.detail) for item in self.malformed if low <= item.row < high]
+        return Parsed(self.rows[first:stop] - low, self.table.slice(first, stop - first), bad)
+
+    def followed_by(self, other: "Parsed", messages: int) -> "Parsed":
+        """This one's ``messages`` messages and then the other's."""
+        bad = [Malformed(item.row + messages, item.reason, item.detail) for item in other.malformed]
+        table = pa.concat_tables([self.table, other.table]).combine_chunks()
+        return Parsed(np.concatenate([self.rows, other.rows + messages]), table, self.malformed + bad)
 
     def whole(self, name: str, absent: int = 0) -> np.ndarray:
         """A numeric column as int64: micros, ppm, whole numbers, microseconds or days since 1970-01-01."""
@@ -69,6 +82,15 @@ _EXPECTED = {
     TEXT: "text",
     FLAG: "true or false",
 }
+
+
+def parse_batch(topic: Topic, batch: RawBatch) -> Parsed:
+    """The events of a batch; its whole is read once, however many parts ask."""
+    whole = batch.whole or batch
+    if "parsed" not in whole.memo:
+        whole.memo["parsed"] = parse(topic, whole.payloads)
+    parsed: Parsed = whole.memo["parsed"]  # type: ignore[assignment]
+    return parsed if whole is batch else parsed.part(batch.low, batch.low + len(batch))
 
 
 def parse(topic: Topic, payloads: list[bytes]) -> Parsed:

@@ -32,11 +32,18 @@ class Growing:
             self._columns[name][self._length : self._length + more] = rows[name]
         self._length += more
 
-    def keep(self, mask: np.ndarray) -> None:
-        """Only the rows of the mask stay, in order."""
-        kept = {name: self[name][mask] for name in self.names}
-        self.clear()
-        self.append(kept)
+    def remove(self, rows: np.ndarray) -> None:
+        """Without these rows (a mask or row numbers), in order; only what stands behind the first of them moves."""
+        gone = np.flatnonzero(rows) if rows.dtype == bool else rows
+        if not len(gone):
+            return
+        first = int(gone.min())
+        kept = np.ones(self._length - first, bool)
+        kept[gone - first] = False
+        count = int(kept.sum())
+        for name in self.names:
+            self._columns[name][first : first + count] = self[name][first:][kept]
+        self._length = first + count
 
     def clear(self) -> None:
         self._length = 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from streaming.apps.events import Parsed, parse
+from streaming.apps.events import Parsed, parse_batch
 from streaming.apps.tables import build
 from streaming.engine.stretch import RawBatch
 from streaming.schema import results, sealed
@@ -109,7 +109,7 @@ def first_failures(checks: Iterable[Check], rows: int) -> dict[int, Check]:
 def read_batch(topic: Topic, batch: RawBatch, counts: Counts, quarantine: Quarantine) -> tuple[Parsed, np.ndarray]:
     """Parse a batch and count it; malformed messages go to the quarantine. Returns the columns and their ordinals."""
     first = counts.events(topic.name, batch.partition)
-    parsed = parse(topic, batch.payloads)
+    parsed = parse_batch(topic, batch)
     for bad in parsed.malformed:
         quarantine.add(batch, bad.row, first + bad.row, int(batch.epochs[bad.row]), bad.reason, bad.detail)
     counts.add(topic.name, batch.partition, events=len(batch), quarantined=len(parsed.malformed))

@@ -379,7 +379,7 @@ def _replace_corrected(state: PositionsState, fresh: dict[str, np.ndarray]) -> n
             first = int(np.argmax(stored))
             place = events["epoch"][first], events["ordinal"][first]
             touched.append(events["key"][stored].copy())
-            events.keep(~stored)
+            events.remove(stored)
         elif older.any():
             first = int(np.argmax(older))
             place = fresh["epoch"][first], fresh["ordinal"][first]
@@ -468,7 +468,7 @@ def _fold_options(
     stale = np.isin(state.events["source"], again) & (state.events["source"] >= 0)
     replaced = state.events["key"][stale].copy()
     if stale.any():
-        state.events.keep(~stale)
+        state.events.remove(stale)
     events, expired = _fold_keys(state, fresh, again)
     rows = np.flatnonzero((events["kind"] == folding.EXPIRE) & (expired != 0))
     code = events["key"][rows] % CODE

@@ -5,6 +5,7 @@ partition, the next offset; a *marked* epoch also takes a price set and perhaps 
 0, whatever offsets they have in the topic.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -72,6 +73,8 @@ class EpochIndex:
         self._offsets: list[int] = []
         self._next = log.first(EPOCHS, 0)
         self._latest_versions: list[Mapping[str, str]] = []
+        self._stops: list[int] = []
+        self._ends: dict[tuple[str, int], np.ndarray] = {}
 
     def refresh(self) -> int:
         """Read what is new; the number of the next epoch that is not there yet."""
@@ -112,6 +115,19 @@ class EpochIndex:
         """The next raw offset when epoch ``number`` begins."""
         return self[number - 1].ends[topic][partition] if number > 0 else self._log.first(topic, partition)
 
+    def ends(self, topic: str, partition: int, first: int, stop: int) -> np.ndarray:
+        """The next raw offsets of one partition after each of the epochs [first, stop)."""
+        known = self._ends.get((topic, partition), np.empty(0, np.int64))
+        if len(known) < len(self._epochs):
+            fresh = [epoch.ends[topic][partition] for epoch in self._epochs[len(known) :]]
+            known = self._ends[topic, partition] = np.concatenate([known, np.array(fresh, np.int64)])
+        at = self._at(first)
+        return known[at : at + stop - first]
+
+    def stops(self, first: int, stop: int) -> list[int]:
+        """The epochs of [first, stop) behind which a stretch ends: marked ones, and the last of a business date."""
+        return self._stops[bisect_left(self._stops, first) : bisect_left(self._stops, stop)]
+
     def cuts(self) -> dict[str, int]:
         """Cut id -> number of its epoch, in the order of the log."""
         return {epoch.cut: epoch.number for epoch in self._epochs if epoch.cut}
@@ -137,6 +153,11 @@ class EpochIndex:
         if self._epochs and epoch.number != self.end:
             raise LogError(f"{EPOCHS}: expected epoch {self.end} at offset {offset}, found {epoch.number}")
         former = self._latest_versions[-1] if self._latest_versions else {}
+        last = self._epochs[-1] if self._epochs else None
+        if last is not None and last.day != epoch.day and not last.marked:
+            self._stops.append(last.number)
+        if epoch.marked:
+            self._stops.append(epoch.number)
         self._epochs.append(epoch)
         self._offsets.append(offset)
         self._latest_versions.append({**former, **epoch.versions} if epoch.versions else former)

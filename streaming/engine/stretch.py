@@ -32,6 +32,11 @@ class RawBatch:
     times: np.ndarray
     """int64 microseconds: when each message arrived."""
     payloads: list[bytes]
+    whole: "RawBatch | None" = None
+    """The batch this one is a part of: what is costly per call (reading JSON) is done once for all parts."""
+    low: int = 0
+    """Where in the whole it begins."""
+    memo: dict[str, object] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.payloads)
@@ -46,6 +51,8 @@ class RawBatch:
             self.epochs[low:high],
             self.times[low:high],
             self.payloads[low:high],
+            self,
+            low,
         )
 
 
@@ -131,32 +138,25 @@ class StretchReader:
             return []
         raw = [self._read_raw(topic, partition, first, stop) for topic, partition in self._raw]
         stretches, begin = [], first
-        for number in range(first, stop):
-            last = number == stop - 1
-            if last or self._index[number].marked or self._index[number + 1].day != self._index[number].day:
-                stretches.append(self._stretch(begin, number, raw))
-                begin = number + 1
+        for last in sorted({*self._index.stops(first, stop), stop - 1}):
+            stretches.append(self._stretch(begin, last, raw))
+            begin = last + 1
         self.position = stretches[-1].after
         return stretches
 
     def _bounded(self, first: int, stop: int, events_max: int) -> int:
         """The greatest stop with at most ``events_max`` events from ``first``; always at least one epoch."""
+        if not self._raw:
+            return stop
+        ends = sum(self._index.ends(topic, partition, first, stop) for topic, partition in self._raw)
         start = sum(self._index.ends_before(first, topic, partition) for topic, partition in self._raw)
-
-        def events(number: int) -> int:
-            ends = self._index[number].ends
-            return sum(ends[topic][partition] for topic, partition in self._raw) - start
-
-        low, high = first + 1, stop
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if events(middle - 1) <= events_max else (low, middle - 1)
-        return min(low, stop)
+        within = int(np.searchsorted(ends, start + events_max, side="right"))
+        return min(stop, first + max(within, 1))
 
     def _read_raw(self, topic: str, partition: int, first: int, stop: int) -> RawBatch:
-        ends = [self._index[number].ends[topic][partition] for number in range(first, stop)]
-        span = self._log.read(topic, partition, self._index.ends_before(first, topic, partition), ends[-1])
-        epochs = first + np.searchsorted(np.array(ends, np.int64), span.offsets, side="right")
+        ends = self._index.ends(topic, partition, first, stop)
+        span = self._log.read(topic, partition, self._index.ends_before(first, topic, partition), int(ends[-1]))
+        epochs = first + np.searchsorted(ends, span.offsets, side="right")
         return RawBatch(topic, partition, span.offsets, epochs.astype(np.int64), span.times, span.payloads)
 
     def _stretch(self, first: int, last: int, raw: list[RawBatch]) -> Stretch:
