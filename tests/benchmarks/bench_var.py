@@ -45,7 +45,7 @@ from tests.unit.stress_books import (
 ACCOUNTS, POSITIONS = 200, 100_000
 
 
-def universe(series: int, american: float, rng: np.random.Generator) -> list[Item]:
+def universe(series: int, rng: np.random.Generator) -> list[Item]:
     """The twenty loaded companies at their last close, with listed options spread over strikes and a year."""
     history = market()
     names = history.symbols[:20]
@@ -93,7 +93,7 @@ def value(items: list[Item], table: ShockTable, american: float) -> Valuation:
 
 def main(series: int, days: int, american: float) -> None:
     rng = np.random.default_rng(20)
-    items = universe(series, american, rng)
+    items = universe(series, rng)
     instruments, prices = instruments_of(items), prices_of(items)
     history = market().between(date(2015, 1, 1), date(2018, 12, 31))
     scenarios, dropped = date_scenarios(history, days, "SP500", "VIX")
