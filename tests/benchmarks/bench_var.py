@@ -121,7 +121,7 @@ def main(series: int, days: int, american: float) -> None:
     full_run(scenarios[:2])  # compile
     table, valuation, pnl, state, found, spent = full_run(scenarios)
 
-    sample = rng.choice(series, 200, replace=False)
+    sample = rng.choice(series, min(200, series), replace=False)
     vol = np.array([round(items[20 + k].vol * MICRO) for k in sample], dtype=np.int64)
     shown = table.spots(prices.price)[table.row_of[20 + sample]]
     plain = european(
