@@ -19,8 +19,9 @@ TERMS = {"type": "put", "style": "american", "S": 50, "K": 52, "r": 0.03, "q": 0
 
 
 def contracts(rows: int = 2, **changes) -> Contracts:
+    style = np.broadcast_to(changes.pop("style", Style.EUROPEAN), rows)
     columns = {
-        "right": [1, -1] * (rows // 2), "style": np.broadcast_to(changes.pop("style", Style.EUROPEAN), rows), "strike": [100.0] * rows, "expiry": [1.0] * rows,
+        "right": [1, -1] * (rows // 2), "style": style, "strike": [100.0] * rows, "expiry": [1.0] * rows,
         "rate": [0.03] * rows, "carry_yield": [0.01] * rows, "underlying": [0] * rows,
     }  # fmt: skip
     return Contracts(**{**columns, **changes})

@@ -42,7 +42,7 @@ def value(right, spot, strike, rate, carry_yield, vol, expiry) -> np.ndarray:
     )
     columns = [np.ascontiguousarray(a).ravel() for a in arguments]
     out = np.empty(columns[0].size)
-    _values(*columns, out)
+    _values(*columns, out)  # type: ignore[call-arg]
     return out.reshape(arguments[0].shape)
 
 
@@ -75,7 +75,7 @@ class Greeks:
     dividend_rho: np.ndarray
     """Per 1.00 of the yield."""
 
-    def elasticity(self, spot: np.ndarray) -> np.ndarray:
+    def elasticity(self, spot: np.ndarray | np.float64) -> np.ndarray:
         """delta x spot / value; 0 where the value is 0."""
         worth = np.where(self.value == 0.0, 1.0, self.value)
         return np.where(self.value == 0.0, 0.0, self.delta * spot / worth)
@@ -88,7 +88,7 @@ def greeks(right, spot, strike, rate, carry_yield, vol, expiry) -> Greeks:
     )
     columns = [np.ascontiguousarray(a).ravel() for a in arguments]
     out = np.empty((7, columns[0].size))
-    _greeks(*columns, out)
+    _greeks(*columns, out)  # type: ignore[call-arg]
     return Greeks(*(column.reshape(arguments[0].shape) for column in out))
 
 

@@ -1,5 +1,7 @@
 """The options part of the rule calculator: thin adapters over the functions that the stream uses."""
 
+import numpy as np
+
 from streaming.risk.calc import Case, kind
 from streaming.risk.pricing import black_scholes, lattice
 from streaming.risk.pricing.contracts import Contracts, Dividends
@@ -36,7 +38,7 @@ def european_greek(case: Case) -> dict[str, object]:
         "theta_per_day": greeks.theta / black_scholes.DAYS_PER_YEAR,
         "rho": greeks.rho,
         "dividend_rho": greeks.dividend_rho,
-        "elasticity": greeks.elasticity(spot),
+        "elasticity": greeks.elasticity(np.float64(spot)),
     }
     return {"value": float(values[case.text("greek", among=values)])}
 
@@ -91,7 +93,7 @@ def _value(
     _convention(case)
     contract = _contract(case, style, check_style)
     spot, vol = _at_least_zero(case, "S"), _at_least_zero(case, "vol")
-    return float(revalue(contract, [[spot]], [vol], dividend_model=model, threads=1)[0, 0])
+    return float(revalue(contract, np.array([[spot]]), np.array([vol]), dividend_model=model, threads=1)[0, 0])
 
 
 def _contract(case: Case, style: Style, check_style: bool = True) -> Contracts:
@@ -100,9 +102,11 @@ def _contract(case: Case, style: Style, check_style: bool = True) -> Contracts:
     strike = case.number("K")
     if not strike > 0.0:
         raise case.refuse("K", "a strike above 0")
+    rows = np.zeros(1)
     return Contracts(
-        right=[_right(case)], style=[style], strike=[strike], expiry=[_at_least_zero(case, "T")],
-        rate=[case.number("r")], carry_yield=[case.number("q", 0.0)], underlying=[0], dividends=_dividends(case),
+        right=rows + _right(case), style=rows + style, strike=rows + strike, expiry=rows + _at_least_zero(case, "T"),
+        rate=rows + case.number("r"), carry_yield=rows + case.number("q", 0.0), underlying=rows,
+        dividends=_dividends(case),
     )  # fmt: skip
 
 
@@ -131,4 +135,5 @@ def _dividends(case: Case) -> Dividends | None:
     if not pairs:
         return None
     pairs.sort()
-    return Dividends([0, len(pairs)], [time for time, _ in pairs], [amount for _, amount in pairs])
+    times, amounts = np.array(pairs).T
+    return Dividends(np.array([0, len(pairs)]), times, amounts)

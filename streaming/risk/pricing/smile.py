@@ -1,8 +1,9 @@
 """A volatility smile per expiry that admits neither butterfly nor calendar arbitrage.
 
 Total variance w = vol^2 T over log-moneyness k = ln(strike / forward), in the extended SSVI form of Hendriks and
-Martini (2019): ``w(k) = (theta + rho psi k + sqrt((psi k + theta rho)^2 + theta^2 (1 - rho^2))) / 2``, with three numbers per
-expiry: theta (variance at the money), rho (skew) and psi (slope). Sufficient conditions, kept by construction in the fit:
+Martini (2019): ``w(k) = (theta + rho psi k + sqrt((psi k + theta rho)^2 + theta^2 (1 - rho^2))) / 2``, with three
+numbers per expiry: theta (variance at the money), rho (skew) and psi (slope). Sufficient conditions, kept by
+construction in the fit:
 
 * butterfly (Gatheral and Jacquier 2014): psi (1 + |rho|) < 4 and psi^2 (1 + |rho|) <= 4 theta;
 * calendar, against the expiry before: theta and psi (1 +- rho) do not fall, psi / theta does not rise.
