@@ -354,55 +354,81 @@ def spread_loss(right, strike, quantity, multiplier):
 
 @njit(cache=True)
 def build(legs: Legs, stock: Stock, terms: Terms):
-    """The integer programme of a book: its columns, and A, b, c and which variables are whole."""
+    """The integer programme of a book: its columns and spread sets, and whole A and b and scaled c of the programme.
+
+    Rows: a capacity per leg, the long and the short shares, and per spread set the balance of calls and of puts (two
+    inequalities each) and one row per strike. A set's loss is counted in steps of its strike grid, so it is whole too.
+    """
     sets = spread_sets(legs) if stock.allowed & SPREADS else np.empty(0, dtype=np.int64)
     none = Columns(np.empty(0, np.int64), np.empty((0, 4), np.int64), np.empty(0, np.int64))
     count = treatments(legs, stock, sets, terms, none)
     columns = Columns(np.empty(count, np.int64), np.empty((count, 4), np.int64), np.empty(count, np.int64))
     treatments(legs, stock, sets, terms, columns)
-    n, m = len(legs.right), len(sets)
-    rows = n + 2 + m * (4 + n)
-    A, b = np.zeros((rows, count)), np.zeros(rows)
-    c, whole = np.empty(count), np.ones(count, dtype=np.bool_)
-    scale = 1.0  # money in units of the largest saving, so that every coefficient is about 1
+    n = len(legs.right)
+    top, grid = np.empty(len(sets) + 1, np.int64), np.empty(len(sets), np.int64)
+    top[0] = n + 2
+    for s in range(len(sets)):
+        strikes = _set_strikes(legs, sets[s])
+        grid[s] = _step(strikes, strikes[0])
+        top[s + 1] = top[s] + 4 + len(strikes)
+    A, b = np.zeros((top[-1], count), np.int64), np.zeros(top[-1], np.int64)
+    lot = _step(legs.multiplier, 0) if count and columns.kind[0] != _BOX else 1
+    b[:n] = np.abs(legs.quantity)
+    b[n], b[n + 1] = stock.long // lot, stock.short // lot
+    scale = 1.0  # the objective is counted in the largest saving
+    c = np.empty(count)
     for v in range(count):
-        scale = max(scale, abs(float(columns.saving[v])))
-    for i in range(n):
-        b[i] = abs(legs.quantity[i])
-    b[n], b[n + 1] = stock.long, stock.short
-    for v in range(count):
-        kind, first = columns.kind[v], columns.legs[v, 0]
-        c[v] = columns.saving[v] / scale
+        c[v] = columns.saving[v]
+        kind, first, s = columns.kind[v], columns.legs[v, 0], columns.legs[v, 1]
         if kind == _LOSS:
-            c[v], whole[v] = -1.0, False
-            top = n + 2 + columns.legs[v, 1] * (4 + n)
-            A[top + 4 : top + 4 + n, v] = -1.0
+            c[v] = -float(grid[s] * legs.multiplier[sets[s]])
+            A[top[s] + 4 : top[s + 1], v] = -1
         elif kind == _SPREAD:
-            A[first, v] = 1.0
-            _spread_column(A, legs, first, sets[columns.legs[v, 1]], v, n + 2 + columns.legs[v, 1] * (4 + n), scale)
+            _spread_column(A, legs, first, _set_strikes(legs, sets[s]), grid[s], v, top[s])
         elif kind == _BOX:
-            A[n, v] = A[n + 1, v] = 1.0
+            A[n, v] = A[n + 1, v] = 1
         else:
             for k in range(4):
                 if columns.legs[v, k] >= 0:
-                    A[columns.legs[v, k], v] = 1.0
+                    A[columns.legs[v, k], v] = 1
             if kind in (_COVERED_PUT, _PROTECTIVE_CALL, _REVERSE):
-                A[n + 1, v] = legs.multiplier[first]
+                A[n + 1, v] = legs.multiplier[first] // lot
             elif kind not in (_STRADDLE, _LONG_BOX):
-                A[n, v] = legs.multiplier[first]
-    return columns, sets, A, b, c, whole
+                A[n, v] = legs.multiplier[first] // lot
+        scale = max(scale, abs(c[v]))
+    return columns, sets, A, b, c / scale
 
 
 @njit(cache=True)
-def _spread_column(A, legs, i, opening, v, top, scale):
-    """Rows of one leg in its set: calls balance, puts balance, and its part of the loss at every strike of the set."""
-    side = 1.0 if legs.quantity[i] > 0 else -1.0
+def _set_strikes(legs, opening):
+    """The distinct strikes of a spread set, ascending."""
+    member = np.zeros(len(legs.right), dtype=np.bool_)
+    for i in range(len(legs.right)):
+        member[i] = in_set(legs, i, opening)
+    return np.unique(legs.strike[member])
+
+
+@njit(cache=True)
+def _step(values, base):
+    """Greatest common divisor of the distances of ``values`` from ``base``; 1 when there are none."""
+    step = np.int64(0)
+    for value in values:
+        a, b = step, abs(value - base)
+        while b:
+            a, b = b, a % b
+        step = a
+    return max(step, 1)
+
+
+@njit(cache=True)
+def _spread_column(A, legs, i, strikes, grid, v, top):
+    """Rows of one leg in its set: its capacity, calls balance, puts balance, its part of the loss at every strike."""
+    side = 1 if legs.quantity[i] > 0 else -1
     balance = top if legs.right[i] > 0 else top + 2
+    A[i, v] = 1
     A[balance, v], A[balance + 1, v] = side, -side
-    for k in range(len(legs.right)):
-        if in_set(legs, k, opening):
-            value = intrinsic(legs.right[i], legs.strike[i], legs.strike[k]) * legs.multiplier[i]
-            A[top + 4 + k, v] = -side * (value / scale)
+    for k in range(len(strikes)):
+        A[top + 4 + k, v] = -side * (intrinsic(legs.right[i], legs.strike[i], strikes[k]) // grid)
 
 
 @njit(cache=True)
@@ -432,7 +458,7 @@ def charge(legs: Legs, stock: Stock, terms: Terms, columns: Columns, sets, x) ->
     left = np.abs(legs.quantity)
     shares = np.array([stock.long, stock.short])
     for v in range(count):
-        units = np.int64(np.rint(x[v]))
+        units = x[v]
         kind = columns.kind[v]
         if kind == _LOSS:
             at = _charge_set(legs, columns, x, sets, columns.legs[v, 1], left, rows, at)
@@ -467,7 +493,7 @@ def _charge_set(legs, columns, x, sets, s, left, rows, at):
     n, size = len(legs.right), 0
     members, quantities = np.empty(n, np.int64), np.empty(n, np.int64)
     for v in range(len(x)):
-        units = np.int64(np.rint(x[v]))
+        units = x[v]
         if columns.kind[v] == _SPREAD and columns.legs[v, 1] == s and units > 0:
             i = columns.legs[v, 0]
             members[size], quantities[size] = i, units if legs.quantity[i] > 0 else -units
@@ -562,10 +588,10 @@ def simple(legs: Legs, stock: Stock) -> bool:
 def pair_small(legs: Legs, stock: Stock, terms: Terms):
     """(rows, status): the book's lowest legal maintenance, when it fits the small tableau."""
     columns = Columns(np.empty(0, np.int64), np.empty((0, 4), np.int64), np.empty(0, np.int64))
-    sets, x, status = np.empty(0, np.int64), np.empty(0), SOLVED
+    sets, x, status = np.empty(0, np.int64), np.empty(0, np.int64), SOLVED
     if not simple(legs, stock):
-        columns, sets, A, b, c, whole = build(legs, stock, terms)
-        x, status = maximise_small(A, b, c, whole)
+        columns, sets, A, b, c = build(legs, stock, terms)
+        x, status = maximise_small(A, b, c)
     return charge(legs, stock, terms, columns, sets, x), status
 
 
@@ -577,5 +603,5 @@ def pair(legs: Legs, stock: Stock, terms: Terms) -> Rows:
 
 def pair_large(legs: Legs, stock: Stock, terms: Terms) -> Rows:
     """The same for a book beyond the small solver."""
-    columns, sets, A, b, c, whole = build(legs, stock, terms)
-    return charge(legs, stock, terms, columns, sets, maximise_large(A, b, c, whole))
+    columns, sets, A, b, c = build(legs, stock, terms)
+    return charge(legs, stock, terms, columns, sets, maximise_large(A, b, c))

@@ -10,7 +10,7 @@ Every amount is converted to the reporting currency row by row, rounded once; ac
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -186,38 +186,39 @@ def _treat(positions: Positions, instruments: Instruments, debt: np.ndarray, ter
     paired = [_direct(positions, book < 0, known, rates, debt, terms)]
     paired.append(_pair_books(positions, books, terms))
     merged = Treatments(
-        *(np.concatenate([getattr(part, name) for part in paired]) for name in _ROW_FIELDS), *_legs(paired)
+        **{name: np.concatenate([getattr(part, name) for part in paired]) for name in _ROW_FIELDS + _LEG_FIELDS},
+        leg_start=_start(np.concatenate([np.diff(part.leg_start) for part in paired])),
     )
-    order = np.lexsort((merged.underlying, merged.account))
-    return _reordered(merged, order)
+    start, take = _taken(merged.leg_start, order := np.lexsort((merged.underlying, merged.account)))
+    columns = {name: getattr(merged, name)[order] for name in _ROW_FIELDS}
+    return Treatments(
+        **columns,
+        leg_start=start,
+        leg_position=merged.leg_position[take],
+        leg_quantity=merged.leg_quantity[take],
+    )
 
 
 _ROW_FIELDS = ("account", "underlying", "strategy", "maintenance", "initial", "premium", "cap")
+_LEG_FIELDS = ("leg_position", "leg_quantity")
 
 
-def _legs(parts: list[Treatments]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    sizes = np.concatenate([np.diff(part.leg_start) for part in parts])
-    start = np.concatenate([[0], np.cumsum(sizes)])
-    return (
-        start,
-        np.concatenate([part.leg_position for part in parts]),
-        np.concatenate([part.leg_quantity for part in parts]),
-    )
+def _start(sizes: np.ndarray) -> np.ndarray:
+    """Offsets of rows with so many legs."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def _reordered(rows: Treatments, order: np.ndarray) -> Treatments:
-    sizes = np.diff(rows.leg_start)[order]
-    start = np.concatenate([[0], np.cumsum(sizes)])
-    take = np.repeat(rows.leg_start[:-1][order] - start[:-1], sizes) + np.arange(start[-1])
-    columns = (getattr(rows, name)[order] for name in _ROW_FIELDS)
-    return Treatments(*columns, start, rows.leg_position[take], rows.leg_quantity[take])
+def _taken(start: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets of the chosen rows, and which legs are theirs."""
+    sizes = np.diff(start)[rows]
+    chosen = _start(sizes)
+    return chosen, np.repeat(start[:-1][rows] - chosen[:-1], sizes) + np.arange(chosen[-1])
 
 
 def _converted(rows: Treatments, rate: np.ndarray) -> Treatments:
-    amounts = (fraction(getattr(rows, name), rate) for name in ("maintenance", "initial", "premium", "cap"))
-    return Treatments(
-        rows.account, rows.underlying, rows.strategy, *amounts, rows.leg_start, rows.leg_position, rows.leg_quantity
-    )
+    """Amounts in the reporting currency, each rounded once."""
+    amounts = ("maintenance", "initial", "premium", "cap")
+    return replace(rows, **{name: fraction(getattr(rows, name), rate) for name in amounts})
 
 
 def _stock_rates(positions: Positions, instruments: Instruments, terms: Terms) -> stock.EquityRates:
@@ -362,19 +363,15 @@ def _one_book(books: Books, number: int) -> tuple[Legs, Stock]:
 
 
 def _selected(rows: Rows, keep: np.ndarray) -> Rows:
-    sizes = np.diff(rows.leg_start)[keep]
-    start = np.concatenate([[0], np.cumsum(sizes)])
-    take = np.repeat(rows.leg_start[:-1][keep] - start[:-1], sizes) + np.arange(start[-1])
-    return Rows(*(column[keep] for column in rows[:5]), start, rows.leg[take], rows.leg_quantity[take])
+    start, take = _taken(rows.leg_start, keep)
+    columns = {name: getattr(rows, name)[keep] for name in Rows._fields[:5]}
+    return Rows(**columns, leg_start=start, leg=rows.leg[take], leg_quantity=rows.leg_quantity[take])
 
 
 def _joined(parts: list[Rows]) -> Rows:
-    sizes = np.concatenate([np.diff(part.leg_start) for part in parts])
-    columns = (np.concatenate([part[i] for part in parts]) for i in range(5))
-    start = np.concatenate([[0], np.cumsum(sizes)])
-    return Rows(
-        *columns, start, np.concatenate([p.leg for p in parts]), np.concatenate([p.leg_quantity for p in parts])
-    )
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Rows._fields}
+    columns["leg_start"] = _start(np.concatenate([np.diff(part.leg_start) for part in parts]))
+    return Rows(**columns)
 
 
 @njit(cache=True, nogil=True)

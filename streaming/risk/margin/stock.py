@@ -5,6 +5,7 @@ A requirement is what must stand on top of the position's own value or sale proc
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numba import njit
@@ -93,9 +94,9 @@ def first_transaction_deposit(cost: int, rules: Rules) -> int:
 
 def treasury_rate(days_to_maturity: np.ndarray, rules: Rules) -> np.ndarray:
     """ppm of market value by remaining life; a maturity that is exactly so many years belongs to the lower row."""
-    rows = rules.parameter("regt.maintenance.treasury").value
-    ends = [_days(int(row["years"])) for row in rows[:-1]]  # type: ignore[index,union-attr]
-    rates = np.array([micros(row["rate"]) for row in rows])  # type: ignore[union-attr]
+    rows = cast(list[dict[str, str]], rules.parameter("regt.maintenance.treasury").value)
+    ends = [_days(int(row["years"])) for row in rows[:-1]]
+    rates = np.array([micros(row["rate"]) for row in rows])
     return rates[np.searchsorted(ends, days_to_maturity, side="left")]
 
 
