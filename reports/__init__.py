@@ -1,0 +1,29 @@
+"""The workbooks of a sealed cut. They compute nothing: they lay out, sort, count and add up what is sealed."""
+
+from pathlib import Path
+
+from reports.archive import replace_file
+from reports.context import Context
+from reports.margin import margin_book
+from reports.sources import Tables
+from streaming.cuts import SealedCut
+
+__all__ = ["Context", "build"]
+
+_BOOKS = (margin_book,)
+
+
+def build(cut: SealedCut, folder: Path, context: Context, previous: SealedCut | None = None) -> dict[str, Path]:
+    """Write every workbook of a cut, and beside each the map of its cells; name -> path.
+
+    The same cut, context and previous day give the same bytes on any machine, day and time zone.
+    :class:`reports.archive.ReportWriteError` when a file cannot be replaced; the files that were there stay whole.
+    """
+    tables, before = Tables(cut), Tables(previous) if previous is not None else None
+    written = {}
+    for make in _BOOKS:
+        book = make(tables, context, before)
+        path = folder / f"{book.name}.xlsx"
+        replace_file(path, book.content())
+        written[book.name] = path
+    return written
