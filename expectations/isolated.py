@@ -1,0 +1,133 @@
+"""Judging a cut in a process of its own: a suite that crashes the process or hangs fails, and the others still run.
+
+The child writes one JSON line for every suite. When none comes within the limit the parent ends the child, fails the
+suite it was at, and starts another child for the suites after it.
+"""
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from expectations.check import CheckResult, Suite, not_carried_out
+from expectations.running import SUITES, suites
+from streaming.cuts import SealedCut
+
+START_S = 120
+"""Seconds that a child may take to import Great Expectations and report that it is ready."""
+SUITE_S = 120
+"""Seconds that one suite may take."""
+READY = "ready"
+_ROOT = Path(__file__).resolve().parent.parent
+_SAID_MAX = 2_000
+
+
+def run_isolated(
+    cut: SealedCut,
+    certificate: Mapping | None = None,
+    previous: SealedCut | None = None,
+    *,
+    folder: Path | str,
+    suite_s: float = SUITE_S,
+    module: str = SUITES,
+) -> list[CheckResult]:
+    """As :func:`expectations.run`, each suite within ``suite_s`` seconds; all files of the child lie in ``folder``.
+
+    Every check of the catalogue has exactly one result: what a child did not deliver is a critical failure.
+    """
+    left = list(suites(module))
+    results: list[CheckResult] = []
+    while left:
+        delivered, failure = _one_child(left, cut, certificate, previous, Path(folder), suite_s, module)
+        for suite in left[: len(delivered)]:
+            results += _complete(suite, delivered[suite.name])
+        left = left[len(delivered) :]
+        if left:
+            results += [not_carried_out(left[0], check, failure) for check in left[0].all_checks]
+            left = left[1:]
+    return results
+
+
+def _complete(suite: Suite, found: Sequence[CheckResult]) -> list[CheckResult]:
+    """One result for each check, whatever came."""
+    by_name = {result.check: result for result in found}
+    return [
+        by_name.get(f"{suite.name}.{check.name}") or not_carried_out(suite, check, "missing: no result was delivered")
+        for check in suite.all_checks
+    ]
+
+
+def _one_child(
+    left: Sequence[Suite],
+    cut: SealedCut,
+    certificate: Mapping | None,
+    previous: SealedCut | None,
+    folder: Path,
+    suite_s: float,
+    module: str,
+) -> tuple[dict[str, list[CheckResult]], str]:
+    """What one child delivered, suite by suite in order, and why it delivered no more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    request = {
+        "store": str(Path(cut.folder).resolve()),
+        "cut": [cut.id, cut.version],
+        "previous": [str(Path(previous.folder).resolve()), previous.id, previous.version] if previous else None,
+        "certificate": dict(certificate) if certificate is not None else None,
+        "module": module,
+        "suites": [suite.name for suite in left],
+    }
+    home = {"HOME": str(folder), "TMPDIR": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    paths = os.pathsep.join([str(_ROOT), *(path for path in sys.path if path)])
+    environment = {**os.environ, **home, "PYTHONPATH": paths, "GX_ANALYTICS_ENABLED": "false"}
+    with (folder / "checks.stderr").open("wb+") as said:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "expectations"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, cwd=folder, env=environment,
+        )  # fmt: skip
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            child.stdin.write(orjson.dumps(request))
+            child.stdin.close()
+            delivered, failure = _read(child.stdout, left, suite_s)
+        except BrokenPipeError:
+            delivered, failure = {}, ""
+        finally:
+            child.kill()
+            child.wait()
+            child.stdout.close()
+        said.seek(0)
+        last = said.read()[-_SAID_MAX:].decode(errors="replace").strip().splitlines()
+    return delivered, failure or f"crashed: {last[-1] if last else f'code {child.returncode}, nothing said'}"
+
+
+def _read(lines: IO[bytes], left: Sequence[Suite], suite_s: float) -> tuple[dict[str, list[CheckResult]], str]:
+    """The suites' results as they come; the failure is empty when the child ended by itself."""
+    arrived: queue.Queue[bytes] = queue.Queue()
+
+    def pump() -> None:
+        for line in lines:
+            arrived.put(line)
+        arrived.put(b"")
+
+    threading.Thread(target=pump, daemon=True).start()
+    delivered: dict[str, list[CheckResult]] = {}
+    limit: float = START_S
+    while len(delivered) < len(left):
+        try:
+            line = arrived.get(timeout=limit)
+        except queue.Empty:
+            return delivered, f"timed out: no result within {limit:g} s"
+        if not line:
+            return delivered, ""
+        message = orjson.loads(line)
+        limit = suite_s
+        if message != READY:
+            delivered[message["suite"]] = [CheckResult.from_dict(row) for row in message["results"]]
+    return delivered, ""

@@ -1,0 +1,96 @@
+"""Data Docs of a cut's results, by Great Expectations' own builder.
+
+The pages are made from the results as recorded, so they show crashed and timed-out suites too.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from expectations.check import CheckResult
+from expectations.running import SUITES, catalogue, context, expectation, suites
+from expectations.view import MICROS, Cut
+
+INDEX = "index.html"
+
+
+def docs(cut: Cut, results: Sequence[CheckResult], folder: Path | str, module: str = SUITES) -> Path:
+    """Write the site into ``folder`` and return its first page. Pages carry the cut's time, not the clock's."""
+    context()
+    import great_expectations as gx
+
+    folder = Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    made = gx.get_context(mode="ephemeral")
+    for name in list(made.variables.data_docs_sites or {}):
+        made.delete_data_docs_site(name)
+    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
+    made.add_data_docs_site(
+        "cut",
+        {
+            "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,
+            "store_backend": store,
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        },
+    )
+    known = catalogue(module)
+    by_suite: dict[str, list[CheckResult]] = {}
+    for result in results:
+        by_suite.setdefault(result.suite, []).append(result)
+    for suite in suites(module):
+        expectations = [expectation(suite, check) for check in suite.all_checks]
+        made.suites.add(gx.ExpectationSuite(suite.name, expectations=expectations, notes=suite.text))
+        found = [_their_result(known[row.check], row) for row in by_suite.get(suite.name, [])]
+        _store(made, cut, suite.name, found)
+    made.build_data_docs()
+    return folder / INDEX
+
+
+def _their_result(known: tuple, row: CheckResult) -> Any:
+    """One of our results as one of theirs."""
+    from great_expectations.core import ExpectationValidationResult
+
+    config = expectation(*known).configuration
+    config.severity = row.severity
+    result = {
+        "observed_value": row.observed,
+        "element_count": row.rows,
+        "unexpected_count": row.unexpected_count,
+        "unexpected_percent": 100 * row.unexpected_count / row.rows if row.rows else 0.0,
+        "partial_unexpected_list": [", ".join(f"{k} {v}" for k, v in sample.items()) for sample in row.sample],
+    }
+    raised = {"raised_exception": row.crashed, "exception_message": row.observed, "exception_traceback": row.observed}
+    return ExpectationValidationResult(
+        success=row.passed,
+        expectation_config=config,
+        result=result,
+        exception_info=raised if row.crashed else {**raised, "exception_message": None, "exception_traceback": None},
+    )
+
+
+def _store(made: Any, cut: Cut, suite: str, found: list) -> None:
+    from great_expectations.core import ExpectationSuiteValidationResult, RunIdentifier
+    from great_expectations.data_context.types.resource_identifiers import (
+        ExpectationSuiteIdentifier,
+        ValidationResultIdentifier,
+    )
+
+    passed = sum(result.success for result in found)
+    statistics = {
+        "evaluated_expectations": len(found),
+        "successful_expectations": passed,
+        "unsuccessful_expectations": len(found) - passed,
+        "success_percent": 100 * passed / len(found) if found else 0.0,
+    }
+    run = RunIdentifier(cut.id.replace("/", "-"), datetime.fromtimestamp(cut.manifest["time"] / MICROS, UTC))
+    key = ValidationResultIdentifier(ExpectationSuiteIdentifier(suite), run, suite)
+    whole = ExpectationSuiteValidationResult(
+        success=bool(found) and passed == len(found),
+        results=found,
+        suite_name=suite,
+        statistics=statistics,
+        meta={"run_id": run, "cut": cut.id, "active_batch_definition": {"data_asset_name": suite}},
+    )
+    made.validation_results_store.set(key, whole)
