@@ -42,6 +42,23 @@ _STRADDLE, _SPREAD, _LONG_BOX = int(Strategy.STRADDLE), int(Strategy.SPREAD), in
 _LOSS = -1
 """Kind of the column that holds a spread set's loss."""
 
+(
+    RIGHT,
+    STRIKE,
+    EXPIRY,
+    STYLE,
+    MULTIPLIER,
+    QUANTITY,
+    PREMIUM,
+    MARGIN,
+    CHARGE,
+    ALONE,
+    PAIRABLE,
+    BOXABLE,
+    AMERICAN,
+) = range(13)
+"""Columns of a book's legs as one matrix, the fields of :class:`Legs` in order: what the kernels take."""
+
 
 class Legs(NamedTuple):
     """The option series of one book, in canonical order; int64 and bool arrays, amounts in micros per contract."""
@@ -66,6 +83,10 @@ class Legs(NamedTuple):
     boxable: np.ndarray
     """European and cash-settled: a long box may carry loan value."""
     american: np.ndarray
+
+    def matrix(self) -> np.ndarray:
+        """int64 [leg, field], the form that the kernels take."""
+        return np.column_stack([column.astype(np.int64) for column in self])
 
 
 class Stock(NamedTuple):
@@ -119,26 +140,26 @@ LONG_SHARES, SHORT_SHARES = -1, -2
 @njit(cache=True)
 def uncovered(legs, i):
     """Whole requirement of one uncovered short contract."""
-    return legs.premium[i] + legs.margin[i]
+    return legs[i, PREMIUM] + legs[i, MARGIN]
 
 
 @njit(cache=True)
-def treatments(legs: Legs, stock: Stock, sets, terms: Terms, columns: Columns) -> int:
+def treatments(legs, stock: Stock, sets, terms: Terms, columns: Columns) -> int:
     """Fill ``columns`` with every treatment that can save; returns their number (counts only, with no room)."""
     count = 0
-    n = len(legs.right)
+    n = len(legs)
     if stock.long > 0 and stock.short > 0 and stock.allowed & HEDGE:
         plain = fraction_kernel(stock.price, stock.long_rate) + short_maintenance(
             stock.price, 1, stock.short_rate, terms
         )
         count = _offer(columns, count, _BOX, -1, -1, -1, -1, plain - box_maintenance(stock.price, 1, terms))
     for i in range(n):
-        if legs.pairable[i]:
+        if legs[i, PAIRABLE]:
             count = _offer_hedges(legs, stock, i, terms, columns, count)
     if stock.allowed & STRADDLES:
         for i in range(n):
             for j in range(n):
-                if _both(legs, i, j, -1, -1) and legs.right[i] > 0 > legs.right[j] and _same_unit(legs, i, j):
+                if _both(legs, i, j, -1, -1) and legs[i, RIGHT] > 0 > legs[j, RIGHT] and _same_unit(legs, i, j):
                     apart = uncovered(legs, i) + uncovered(legs, j)
                     count = _offer(columns, count, _STRADDLE, i, j, -1, -1, apart - _straddle(legs, i, j))
     if stock.allowed & SPREADS:
@@ -146,7 +167,7 @@ def treatments(legs: Legs, stock: Stock, sets, terms: Terms, columns: Columns) -
         for s in range(len(sets)):
             for i in range(n):
                 if in_set(legs, i, sets[s]):
-                    saving = uncovered(legs, i) if legs.quantity[i] < 0 else legs.charge[i] - legs.premium[i]
+                    saving = uncovered(legs, i) if legs[i, QUANTITY] < 0 else legs[i, CHARGE] - legs[i, PREMIUM]
                     count = _put(columns, count, _SPREAD, i, s, -1, -1, saving)
             count = _put(columns, count, _LOSS, -1, s, -1, -1, -1)
     return count
@@ -168,17 +189,17 @@ def _offer(columns, count, kind, a, b, c, d, saving):
 
 @njit(cache=True)
 def _both(legs, i, j, side_i, side_j):
-    return legs.pairable[i] and legs.pairable[j] and legs.quantity[i] * side_i > 0 and legs.quantity[j] * side_j > 0
+    return legs[i, PAIRABLE] and legs[j, PAIRABLE] and legs[i, QUANTITY] * side_i > 0 and legs[j, QUANTITY] * side_j > 0
 
 
 @njit(cache=True)
 def _same_unit(legs, i, j):
-    return legs.multiplier[i] == legs.multiplier[j]
+    return legs[i, MULTIPLIER] == legs[j, MULTIPLIER]
 
 
 @njit(cache=True)
 def _straddle(legs, i, j):
-    return straddle_margin(legs.margin[i], legs.premium[i], legs.margin[j], legs.premium[j])
+    return straddle_margin(legs[i, MARGIN], legs[i, PREMIUM], legs[j, MARGIN], legs[j, PREMIUM])
 
 
 @njit(cache=True)
@@ -192,8 +213,8 @@ def stock_alone(stock: Stock, shares, long, terms: Terms):
 @njit(cache=True)
 def hedge_maintenance(kind, legs, stock, i, j, terms):
     """Maintenance of one contract's worth of hedged stock, without the long options' value (``i``, ``j``: its legs)."""
-    shares = legs.multiplier[i]
-    value, exercise = stock.price * shares, legs.strike[i] * shares
+    shares = legs[i, MULTIPLIER]
+    value, exercise = stock.price * shares, legs[i, STRIKE] * shares
     if kind == _COVERED_CALL:
         return hedged.covered_call(value, exercise, stock.long_rate)
     if kind == _COVERED_PUT:
@@ -206,14 +227,14 @@ def hedge_maintenance(kind, legs, stock, i, j, terms):
         return hedged.conversion(exercise, terms.hedge_rate)
     if kind == _REVERSE:
         return hedged.reverse_conversion(value, exercise, terms.hedge_rate)
-    return hedged.collar(value, exercise, legs.strike[j] * shares, stock.long_rate, terms.hedge_rate)
+    return hedged.collar(value, exercise, legs[j, STRIKE] * shares, stock.long_rate, terms.hedge_rate)
 
 
 @njit(cache=True)
 def _offer_hedges(legs, stock, i, terms, columns, count):
     """The hedged-stock treatments whose first leg is ``i``: the long option where there is one, else the short."""
-    shares = legs.multiplier[i]
-    is_long, is_call = legs.quantity[i] > 0, legs.right[i] > 0
+    shares = legs[i, MULTIPLIER]
+    is_long, is_call = legs[i, QUANTITY] > 0, legs[i, RIGHT] > 0
     if not is_long:
         if is_call and stock.long >= shares and stock.allowed & COVER:
             saving = uncovered(legs, i) + stock_alone(stock, shares, True, terms)
@@ -227,16 +248,16 @@ def _offer_hedges(legs, stock, i, terms, columns, count):
     held = stock.short if is_call else stock.long
     if held < shares or not stock.allowed & HEDGE:
         return count
-    paid = legs.charge[i] - legs.premium[i] + stock_alone(stock, shares, not is_call, terms)
+    paid = legs[i, CHARGE] - legs[i, PREMIUM] + stock_alone(stock, shares, not is_call, terms)
     kind = _PROTECTIVE_CALL if is_call else _PROTECTIVE_PUT
     count = _offer(columns, count, kind, i, -1, -1, -1, paid - hedge_maintenance(kind, legs, stock, i, -1, terms))
-    for j in range(len(legs.right)):
-        opposite = _both(legs, i, j, 1, -1) and legs.right[j] == -legs.right[i] and _same_unit(legs, i, j)
-        if not opposite or legs.expiry[i] != legs.expiry[j]:
+    for j in range(len(legs)):
+        opposite = _both(legs, i, j, 1, -1) and legs[j, RIGHT] == -legs[i, RIGHT] and _same_unit(legs, i, j)
+        if not opposite or legs[i, EXPIRY] != legs[j, EXPIRY]:
             continue
-        if legs.strike[i] == legs.strike[j]:
+        if legs[i, STRIKE] == legs[j, STRIKE]:
             kind = _REVERSE if is_call else _CONVERSION
-        elif not is_call and legs.strike[j] > legs.strike[i]:
+        elif not is_call and legs[j, STRIKE] > legs[i, STRIKE]:
             kind = _COLLAR
         else:
             continue
@@ -248,19 +269,19 @@ def _offer_hedges(legs, stock, i, terms, columns, count):
 @njit(cache=True)
 def _offer_long_boxes(legs, terms, columns, count):
     """European cash-settled long boxes: long call and short put low, short call and long put high."""
-    n = len(legs.right)
+    n = len(legs)
     for a in range(n):
-        if not (legs.pairable[a] and legs.boxable[a] and legs.quantity[a] > 0 and legs.right[a] > 0):
+        if not (legs[a, PAIRABLE] and legs[a, BOXABLE] and legs[a, QUANTITY] > 0 and legs[a, RIGHT] > 0):
             continue
         for b in range(n):
-            if not (_same_terms(legs, a, b, -1, 1) and legs.strike[b] > legs.strike[a]):
+            if not (_same_terms(legs, a, b, -1, 1) and legs[b, STRIKE] > legs[a, STRIKE]):
                 continue
             for c in range(n):
-                if not (_same_terms(legs, a, c, -1, -1) and legs.strike[c] == legs.strike[a]):
+                if not (_same_terms(legs, a, c, -1, -1) and legs[c, STRIKE] == legs[a, STRIKE]):
                     continue
                 for d in range(n):
-                    if _same_terms(legs, a, d, 1, -1) and legs.strike[d] == legs.strike[b]:
-                        saving = legs.charge[a] + legs.charge[d] + uncovered(legs, b) + uncovered(legs, c)
+                    if _same_terms(legs, a, d, 1, -1) and legs[d, STRIKE] == legs[b, STRIKE]:
+                        saving = legs[a, CHARGE] + legs[d, CHARGE] + uncovered(legs, b) + uncovered(legs, c)
                         saving -= long_box(legs, a, b, c, terms)
                         count = _offer(columns, count, _LONG_BOX, a, b, c, d, saving)
     return count
@@ -269,20 +290,20 @@ def _offer_long_boxes(legs, terms, columns, count):
 @njit(cache=True)
 def _same_terms(legs, a, x, side, right):
     return (
-        legs.pairable[x]
-        and legs.boxable[x]
-        and legs.quantity[x] * side > 0
-        and legs.right[x] == right
-        and legs.expiry[x] == legs.expiry[a]
-        and legs.multiplier[x] == legs.multiplier[a]
+        legs[x, PAIRABLE]
+        and legs[x, BOXABLE]
+        and legs[x, QUANTITY] * side > 0
+        and legs[x, RIGHT] == right
+        and legs[x, EXPIRY] == legs[a, EXPIRY]
+        and legs[x, MULTIPLIER] == legs[a, MULTIPLIER]
     )
 
 
 @njit(cache=True)
 def long_box(legs, a, b, c, terms):
     """Requirement of one long box with loan value: half of the strike interval, and the short premiums applied."""
-    interval = (legs.strike[b] - legs.strike[a]) * legs.multiplier[a]
-    return fraction_kernel(interval, terms.long_box_rate) + legs.premium[b] + legs.premium[c]
+    interval = (legs[b, STRIKE] - legs[a, STRIKE]) * legs[a, MULTIPLIER]
+    return fraction_kernel(interval, terms.long_box_rate) + legs[b, PREMIUM] + legs[c, PREMIUM]
 
 
 @njit(cache=True)
@@ -292,23 +313,23 @@ def spread_sets(legs):
     A later expiry adds a set only when a short expires after the previous one: otherwise the earlier set, which has
     every long of the later and the same shorts, can do all that the later can.
     """
-    n = len(legs.right)
+    n = len(legs)
     opens = np.empty(n, dtype=np.int64)
     count = 0
     for i in range(n):
-        if not (legs.pairable[i] and legs.quantity[i] > 0):
+        if not (legs[i, PAIRABLE] and legs[i, QUANTITY] > 0):
             continue
         first, previous = True, np.iinfo(np.int64).min
         for k in range(n):
-            if k != i and legs.pairable[k] and legs.quantity[k] > 0 and _same_family(legs, i, k):
-                if legs.expiry[k] == legs.expiry[i] and k < i:
+            if k != i and legs[k, PAIRABLE] and legs[k, QUANTITY] > 0 and _same_family(legs, i, k):
+                if legs[k, EXPIRY] == legs[i, EXPIRY] and k < i:
                     first = False
-                if legs.expiry[k] < legs.expiry[i]:
-                    previous = max(previous, legs.expiry[k])
+                if legs[k, EXPIRY] < legs[i, EXPIRY]:
+                    previous = max(previous, legs[k, EXPIRY])
         useful = False
         for k in range(n):
-            short = legs.pairable[k] and legs.quantity[k] < 0 and _same_family(legs, i, k)
-            if short and previous < legs.expiry[k] <= legs.expiry[i]:
+            short = legs[k, PAIRABLE] and legs[k, QUANTITY] < 0 and _same_family(legs, i, k)
+            if short and previous < legs[k, EXPIRY] <= legs[i, EXPIRY]:
                 useful = True
         if first and useful:
             opens[count] = i
@@ -318,15 +339,17 @@ def spread_sets(legs):
 
 @njit(cache=True)
 def _same_family(legs, i, k):
-    return legs.style[i] == legs.style[k] and legs.multiplier[i] == legs.multiplier[k]
+    return legs[i, STYLE] == legs[k, STYLE] and legs[i, MULTIPLIER] == legs[k, MULTIPLIER]
 
 
 @njit(cache=True)
 def in_set(legs, i, opening):
     """True when leg ``i`` may join the set of ``opening``: every short expires at or before every long."""
-    if not (legs.pairable[i] and _same_family(legs, i, opening)):
+    if not (legs[i, PAIRABLE] and _same_family(legs, i, opening)):
         return False
-    return legs.expiry[i] >= legs.expiry[opening] if legs.quantity[i] > 0 else legs.expiry[i] <= legs.expiry[opening]
+    return (
+        legs[i, EXPIRY] >= legs[opening, EXPIRY] if legs[i, QUANTITY] > 0 else legs[i, EXPIRY] <= legs[opening, EXPIRY]
+    )
 
 
 @njit(cache=True)
@@ -353,7 +376,7 @@ def spread_loss(right, strike, quantity, multiplier):
 
 
 @njit(cache=True)
-def build(legs: Legs, stock: Stock, terms: Terms):
+def build(legs, stock: Stock, terms: Terms):
     """The integer programme of a book: its columns and spread sets, and whole A and b and scaled c of the programme.
 
     Rows: a capacity per leg, the long and the short shares, and per spread set the balance of calls and of puts (two
@@ -364,7 +387,7 @@ def build(legs: Legs, stock: Stock, terms: Terms):
     count = treatments(legs, stock, sets, terms, none)
     columns = Columns(np.empty(count, np.int64), np.empty((count, 4), np.int64), np.empty(count, np.int64))
     treatments(legs, stock, sets, terms, columns)
-    n = len(legs.right)
+    n = len(legs)
     top, grid = np.empty(len(sets) + 1, np.int64), np.empty(len(sets), np.int64)
     top[0] = n + 2
     for s in range(len(sets)):
@@ -372,8 +395,8 @@ def build(legs: Legs, stock: Stock, terms: Terms):
         grid[s] = _step(strikes, strikes[0])
         top[s + 1] = top[s] + 4 + len(strikes)
     A, b = np.zeros((top[-1], count), np.int64), np.zeros(top[-1], np.int64)
-    lot = _step(legs.multiplier, 0) if count and columns.kind[0] != _BOX else 1
-    b[:n] = np.abs(legs.quantity)
+    lot = _step(legs[:, MULTIPLIER], 0) if count and columns.kind[0] != _BOX else 1
+    b[:n] = np.abs(legs[:, QUANTITY])
     b[n], b[n + 1] = stock.long // lot, stock.short // lot
     scale = 1.0  # the objective is counted in the largest saving
     c = np.empty(count)
@@ -381,7 +404,7 @@ def build(legs: Legs, stock: Stock, terms: Terms):
         c[v] = columns.saving[v]
         kind, first, s = columns.kind[v], columns.legs[v, 0], columns.legs[v, 1]
         if kind == _LOSS:
-            c[v] = -float(grid[s] * legs.multiplier[sets[s]])
+            c[v] = -float(grid[s] * legs[sets[s], MULTIPLIER])
             A[top[s] + 4 : top[s + 1], v] = -1
         elif kind == _SPREAD:
             _spread_column(A, legs, first, _set_strikes(legs, sets[s]), grid[s], v, top[s])
@@ -392,9 +415,9 @@ def build(legs: Legs, stock: Stock, terms: Terms):
                 if columns.legs[v, k] >= 0:
                     A[columns.legs[v, k], v] = 1
             if kind in (_COVERED_PUT, _PROTECTIVE_CALL, _REVERSE):
-                A[n + 1, v] = legs.multiplier[first] // lot
+                A[n + 1, v] = legs[first, MULTIPLIER] // lot
             elif kind not in (_STRADDLE, _LONG_BOX):
-                A[n, v] = legs.multiplier[first] // lot
+                A[n, v] = legs[first, MULTIPLIER] // lot
         scale = max(scale, abs(c[v]))
     return columns, sets, A, b, c / scale
 
@@ -402,10 +425,10 @@ def build(legs: Legs, stock: Stock, terms: Terms):
 @njit(cache=True)
 def _set_strikes(legs, opening):
     """The distinct strikes of a spread set, ascending."""
-    member = np.zeros(len(legs.right), dtype=np.bool_)
-    for i in range(len(legs.right)):
+    member = np.zeros(len(legs), dtype=np.bool_)
+    for i in range(len(legs)):
         member[i] = in_set(legs, i, opening)
-    return np.unique(legs.strike[member])
+    return np.unique(legs[member, STRIKE])
 
 
 @njit(cache=True)
@@ -423,12 +446,12 @@ def _step(values, base):
 @njit(cache=True)
 def _spread_column(A, legs, i, strikes, grid, v, top):
     """Rows of one leg in its set: its capacity, calls balance, puts balance, its part of the loss at every strike."""
-    side = 1 if legs.quantity[i] > 0 else -1
-    balance = top if legs.right[i] > 0 else top + 2
+    side = 1 if legs[i, QUANTITY] > 0 else -1
+    balance = top if legs[i, RIGHT] > 0 else top + 2
     A[i, v] = 1
     A[balance, v], A[balance + 1, v] = side, -side
     for k in range(len(strikes)):
-        A[top + 4 + k, v] = -side * (intrinsic(legs.right[i], legs.strike[i], strikes[k]) // grid)
+        A[top + 4 + k, v] = -side * (intrinsic(legs[i, RIGHT], legs[i, STRIKE], strikes[k]) // grid)
 
 
 @njit(cache=True)
@@ -445,9 +468,9 @@ def _emit(rows, start, strategy, maintenance, initial, premium, cap, legs_of_row
 
 
 @njit(cache=True)
-def charge(legs: Legs, stock: Stock, terms: Terms, columns: Columns, sets, x) -> Rows:
+def charge(legs, stock: Stock, terms: Terms, columns: Columns, sets, x) -> Rows:
     """The chosen treatments as rows with exact requirements; legs and shares not in ``x`` are margined alone."""
-    n, count = len(legs.right), len(x)
+    n, count = len(legs), len(x)
     size = count + n + 2
     rows = Rows(
         np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64),
@@ -455,7 +478,7 @@ def charge(legs: Legs, stock: Stock, terms: Terms, columns: Columns, sets, x) ->
         np.empty(5 * size, np.int64), np.empty(5 * size, np.int64),
     )  # fmt: skip
     at = (0, 0)
-    left = np.abs(legs.quantity)
+    left = np.abs(legs[:, QUANTITY])
     shares = np.array([stock.long, stock.short])
     for v in range(count):
         units = x[v]
@@ -466,10 +489,10 @@ def charge(legs: Legs, stock: Stock, terms: Terms, columns: Columns, sets, x) ->
             at = _charge_treatment(legs, stock, terms, kind, columns.legs[v], units, left, shares, rows, at)
     for i in range(n):
         if left[i] > 0:
-            quantity = left[i] if legs.quantity[i] > 0 else -left[i]
-            need = left[i] * (legs.charge[i] if quantity > 0 else uncovered(legs, i))
-            premium = 0 if quantity > 0 else left[i] * legs.premium[i]
-            at = _emit(rows, at, legs.alone[i], need, need, premium, 0, np.array([i]), np.array([quantity]))
+            quantity = left[i] if legs[i, QUANTITY] > 0 else -left[i]
+            need = left[i] * (legs[i, CHARGE] if quantity > 0 else uncovered(legs, i))
+            premium = 0 if quantity > 0 else left[i] * legs[i, PREMIUM]
+            at = _emit(rows, at, legs[i, ALONE], need, need, premium, 0, np.array([i]), np.array([quantity]))
     if shares[0] > 0:
         need = stock_alone(stock, shares[0], True, terms)
         initial = max(need, fraction_kernel(stock.price * shares[0], stock.initial_long))
@@ -490,25 +513,25 @@ def charge(legs: Legs, stock: Stock, terms: Terms, columns: Columns, sets, x) ->
 @njit(cache=True)
 def _charge_set(legs, columns, x, sets, s, left, rows, at):
     """The row of one spread set, when it holds anything."""
-    n, size = len(legs.right), 0
+    n, size = len(legs), 0
     members, quantities = np.empty(n, np.int64), np.empty(n, np.int64)
     for v in range(len(x)):
         units = x[v]
         if columns.kind[v] == _SPREAD and columns.legs[v, 1] == s and units > 0:
             i = columns.legs[v, 0]
-            members[size], quantities[size] = i, units if legs.quantity[i] > 0 else -units
+            members[size], quantities[size] = i, units if legs[i, QUANTITY] > 0 else -units
             left[i] -= units
             size += 1
     if size == 0:
         return at
     members, quantities = members[:size], quantities[:size]
-    need = spread_loss(legs.right[members], legs.strike[members], quantities, legs.multiplier[members[0]])
+    need = spread_loss(legs[members, RIGHT], legs[members, STRIKE], quantities, legs[members[0], MULTIPLIER])
     premium = 0
     for k in range(size):
         if quantities[k] > 0:
-            need += quantities[k] * legs.premium[members[k]]
+            need += quantities[k] * legs[members[k], PREMIUM]
         else:
-            premium -= quantities[k] * legs.premium[members[k]]
+            premium -= quantities[k] * legs[members[k], PREMIUM]
     return _emit(rows, at, _SPREAD, need, need, premium, 0, members, quantities)
 
 
@@ -527,9 +550,9 @@ def _charge_treatment(legs, stock, terms, kind, chosen, units, left, shares, row
     for k in range(4):
         i = chosen[k]
         if i >= 0:
-            members[size], quantities[size] = i, units if legs.quantity[i] > 0 else -units
-            premium += legs.premium[i] if legs.quantity[i] < 0 else 0
-            paid += legs.premium[i] if legs.quantity[i] > 0 else 0
+            members[size], quantities[size] = i, units if legs[i, QUANTITY] > 0 else -units
+            premium += legs[i, PREMIUM] if legs[i, QUANTITY] < 0 else 0
+            paid += legs[i, PREMIUM] if legs[i, QUANTITY] > 0 else 0
             left[i] -= units
             size += 1
     i, j = chosen[0], chosen[1]
@@ -540,7 +563,7 @@ def _charge_treatment(legs, stock, terms, kind, chosen, units, left, shares, row
         need = initial = long_box(legs, i, j, chosen[2], terms)
     else:
         need = hedge_maintenance(kind, legs, stock, i, j, terms) + paid
-        per = legs.multiplier[i]
+        per = legs[i, MULTIPLIER]
         short = kind in (_COVERED_PUT, _PROTECTIVE_CALL, _REVERSE)
         members[size], quantities[size] = (SHORT_SHARES, -units * per) if short else (LONG_SHARES, units * per)
         size += 1
@@ -549,7 +572,7 @@ def _charge_treatment(legs, stock, terms, kind, chosen, units, left, shares, row
         call = i if kind == _COVERED_CALL else j
         if kind in (_COVERED_CALL, _CONVERSION, _COLLAR):
             value = stock.price * per
-            cap = value - hedged.capped_value(value, legs.strike[call] * per)
+            cap = value - hedged.capped_value(value, legs[call, STRIKE] * per)
     return _emit(
         rows, at, kind, units * need, units * initial, units * premium, units * cap, members[:size], quantities[:size]
     )
@@ -558,34 +581,34 @@ def _charge_treatment(legs, stock, terms, kind, chosen, units, left, shares, row
 @njit(cache=True)
 def _hedge_initial(legs, stock, terms, kind, i, need, paid):
     """Initial requirement of one contract's worth of hedged stock: the stock's own, and long options in full."""
-    shares = legs.multiplier[i]
+    shares = legs[i, MULTIPLIER]
     if kind in (_COVERED_PUT, _PROTECTIVE_CALL, _REVERSE):
         rate = stock.initial_short
-        if kind != _COVERED_PUT and legs.american[i] and legs.strike[i] <= stock.sale_price:
+        if kind != _COVERED_PUT and legs[i, AMERICAN] and legs[i, STRIKE] <= stock.sale_price:
             rate = min(rate, terms.initial_short_with_call)
-        put = max(legs.strike[i] - stock.price, 0) * shares if kind == _COVERED_PUT else 0
+        put = max(legs[i, STRIKE] - stock.price, 0) * shares if kind == _COVERED_PUT else 0
         return max(need, fraction_kernel(stock.price * shares, rate) + paid + put)
     return max(need, fraction_kernel(stock.price * shares, stock.initial_long) + paid)
 
 
 @njit(cache=True)
-def simple(legs: Legs, stock: Stock) -> bool:
+def simple(legs, stock: Stock) -> bool:
     """True when nothing can be margined together: no short option, nor stock that a long option could hedge."""
     if stock.long > 0 and stock.short > 0:
         return False
-    n = len(legs.right)
+    n = len(legs)
     if n == 0:
         return True
     shorts = 0
     for i in range(n):
-        if legs.quantity[i] < 0:
+        if legs[i, QUANTITY] < 0:
             shorts += 1
     held = stock.long > 0 or stock.short > 0
     return (shorts == 0 or n == 1) and not held
 
 
 @njit(cache=True)
-def pair_small(legs: Legs, stock: Stock, terms: Terms):
+def pair_small(legs, stock: Stock, terms: Terms):
     """(rows, status): the book's lowest legal maintenance, when it fits the small tableau."""
     columns = Columns(np.empty(0, np.int64), np.empty((0, 4), np.int64), np.empty(0, np.int64))
     sets, x, status = np.empty(0, np.int64), np.empty(0, np.int64), SOLVED
@@ -597,11 +620,12 @@ def pair_small(legs: Legs, stock: Stock, terms: Terms):
 
 def pair(legs: Legs, stock: Stock, terms: Terms) -> Rows:
     """The lowest legal maintenance of one book, as rows of chosen treatments that consume every leg exactly once."""
-    rows, status = pair_small(legs, stock, terms)
-    return rows if status == SOLVED else pair_large(legs, stock, terms)
+    matrix = legs.matrix()
+    rows, status = pair_small(matrix, stock, terms)
+    return rows if status == SOLVED else pair_large(matrix, stock, terms)
 
 
-def pair_large(legs: Legs, stock: Stock, terms: Terms) -> Rows:
+def pair_large(legs: np.ndarray, stock: Stock, terms: Terms) -> Rows:
     """The same for a book beyond the small solver."""
     columns, sets, A, b, c = build(legs, stock, terms)
     return charge(legs, stock, terms, columns, sets, maximise_large(A, b, c))

@@ -167,7 +167,8 @@ class Books(NamedTuple):
 
     first_leg: np.ndarray
     """Leg offsets, one more than there are books."""
-    legs: Legs
+    legs: np.ndarray
+    """[leg, field of :class:`Legs`]."""
     leg_row: np.ndarray
     """Position row of each leg."""
     stock: np.ndarray
@@ -315,7 +316,7 @@ def _books(positions: Positions, instruments: Instruments, rates: stock.EquityRa
         if name == "short":
             table[owner, field["sale_price"]] = np.abs(positions.cost[rows]) // np.abs(positions.quantity[rows])
     table[:, field["allowed"]] = _allowed(positions, book, count)
-    return Books(first_leg, legs, at, table, long_row, short_row)
+    return Books(first_leg, legs.matrix(), at, table, long_row, short_row)
 
 
 def _allowed(positions: Positions, book: np.ndarray, count: int) -> np.ndarray:
@@ -357,9 +358,9 @@ def _pair_books(positions: Positions, books: Books, terms: Terms) -> Treatments:
     )  # fmt: skip
 
 
-def _one_book(books: Books, number: int) -> tuple[Legs, Stock]:
+def _one_book(books: Books, number: int) -> tuple[np.ndarray, Stock]:
     part = slice(books.first_leg[number], books.first_leg[number + 1])
-    return Legs(*(column[part] for column in books.legs)), Stock(*(int(v) for v in books.stock[number]))
+    return books.legs[part], Stock(*(int(v) for v in books.stock[number]))
 
 
 def _selected(rows: Rows, keep: np.ndarray) -> Rows:
@@ -382,14 +383,9 @@ def _pair_all(first_leg, legs, stocks, numbers, terms):
     size = legs_size = 0
     for number in numbers:
         a, b = first_leg[number], first_leg[number + 1]
-        book = Legs(
-            legs.right[a:b], legs.strike[a:b], legs.expiry[a:b], legs.style[a:b], legs.multiplier[a:b],
-            legs.quantity[a:b], legs.premium[a:b], legs.margin[a:b], legs.charge[a:b], legs.alone[a:b],
-            legs.pairable[a:b], legs.boxable[a:b], legs.american[a:b],
-        )  # fmt: skip
         s = stocks[number]
         shares = Stock(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10])
-        rows, status = pairing.pair_small(book, shares, terms)
+        rows, status = pairing.pair_small(legs[a:b], shares, terms)
         if status != SOLVED:
             large.append(number)
         found.append(rows)

@@ -54,7 +54,7 @@ def obstacle(legs: Sequence[SpreadLeg]) -> str | None:
 
 
 def loss(legs: Sequence[SpreadLeg], multiplier: int) -> int:
-    """Maximum potential loss in micros, >= 0: the worst sum of intrinsic values over the strikes, zero and one above."""
+    """Maximum potential loss in micros, >= 0: the worst sum of intrinsic values at the strikes, zero and one above."""
     if not legs:
         return 0
     columns = np.array([(leg.right, leg.strike, leg.quantity) for leg in legs], dtype=np.int64).T
