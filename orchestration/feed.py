@@ -3,7 +3,7 @@
 Both are resumable: what is committed is skipped, so a killed feed goes on where it stopped.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from orchestration import calendar
 from streaming.apps.routing import shard_of
 from streaming.demo import Chunk
-from streaming.engine.epochs import EPOCHS, ClockRules, Epoch, close_epochs
+from streaming.engine.epochs import EPOCHS, ClockRules, Epoch, Mark, close_epochs
 from streaming.log import Log, Record
 from streaming.schema.raw import FEEDS
 
@@ -30,7 +30,7 @@ def feed(
     shards = log.topics()["trades"]
     writer = log.writer(f"feed-{day}")
     done = writer.progress.get(("feed", 0), -1)
-    clock = _Clock(log, day, versions, rules or ClockRules())
+    clock = Clock(log, day, versions, rules)
     for chunk in chunks:
         if chunk.end > done:
             writer.commit(list(_records(chunk, shards)), {("feed", 0): chunk.end})
@@ -45,26 +45,42 @@ def _records(chunk: Chunk, shards: int) -> Iterable[Record]:
         yield from map(Record, [name] * len(arrivals), keys, arrivals.payload, arrivals.arrival.tolist())
 
 
-class _Clock:
-    """Closes epochs from the arrival times of what is in the log."""
+class Clock:
+    """Closes epochs from the arrival times of what is in the log. ``marks``: the day's own unless others are given."""
 
-    def __init__(self, log: Log, day: date, versions: Mapping[str, str], rules: ClockRules):
-        self._log, self._day, self._rules = log, day, rules
+    def __init__(
+        self,
+        log: Log,
+        day: date,
+        versions: Mapping[str, str],
+        rules: ClockRules | None = None,
+        marks: Sequence[Mark] | None = None,
+    ):
+        self._log, self._day, self._rules = log, day, rules or ClockRules()
         self._writer = log.writer("clock")
         end = log.end(EPOCHS, 0)
         self._last = Epoch.decode(log.read(EPOCHS, 0, end - 1, end).payloads[0]) if end else None
         self._versions = versions if self._last is None or self._last.day != day else {}
-        self._marks = calendar.marks(day)
+        self._marks = calendar.marks(day) if marks is None else marks
+
+    @property
+    def last(self) -> Epoch | None:
+        """The newest epoch of the log."""
+        return self._last
 
     def advance(self, until: int) -> None:
         """Close every epoch up to ``until`` (microseconds)."""
         if self._last is not None and until <= self._last.time:
             return
-        arrivals = {name: self._new_times(name) for name in _SHARDED}
+        arrivals = self.waiting()
         epochs = close_epochs(self._last, until, arrivals, self._marks, self._rules, self._day, self._versions)
         if epochs:
             self._writer.commit([Record(EPOCHS, 0, epoch.encode(), epoch.time) for epoch in epochs])
             self._last, self._versions = epochs[-1], {}
+
+    def waiting(self) -> dict[str, list[np.ndarray]]:
+        """Arrival times of the messages that no epoch covers yet, by topic and partition."""
+        return {name: self._new_times(name) for name in _SHARDED}
 
     def _new_times(self, topic: str) -> list[np.ndarray]:
         times = []

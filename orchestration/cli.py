@@ -1,0 +1,91 @@
+"""The ``plumbline`` command. Commands are imported when they are called, so that ``--help`` answers at once."""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from orchestration.errors import UserError
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("demo:demo", "Generate a trading day, run it, prove it and publish its reports."),
+    "ingest": ("ingest:ingest", "Load your own events from CSV, JSON lines or Parquet."),
+    "run": ("day:run", "Run a day: jobs, cuts, proof, checks, gate, reports."),
+    "replay": ("day:replay", "Recompute sealed cuts from raw events and compare every value."),
+    "check": ("day:check", "Run the expectations over a day's newest end of day."),
+    "publish": ("day:publish", "Publish a day's newest end of day, if its gate is open."),
+    "override": ("day:override", "Answer for a failed check: two people, a reason, an end."),
+    "cuts": ("look:cuts", "List sealed cuts: versions, digests, proof, gate."),
+    "as-of": ("look:as_of", "Positions, P&L and margin at any time of a day."),
+    "calc": ("calc:calc", "Put your own cases to the production rules."),
+    "ledger": ("ledger:ledger", "The record of everything that was done."),
+    "stack": ("orchestration.stack.cli:stack", "Kafka, Flink and their workers on this machine."),
+    "warm-up": ("demo:warm_up", "Compile the models once, so that the first day runs at full speed."),
+}
+"""Command -> where it lives, and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        path = module if "." in module else f"orchestration.commands.{module}"
+        return getattr(import_module(path), attribute)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the log, the sealed cuts and the ledger.  [default: $PLUMBLINE_HOME or .plumbline]",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the reports.  [default: out]")
+@click.version_option(package_name="plumbline", prog_name="plumbline")
+@click.pass_context
+def plumbline(context: click.Context, home: Path | None, out: Path | None) -> None:
+    """Intraday prime-broker risk and end-of-day reports from one streamed state, with proof."""
+    import os
+
+    from orchestration.settings import Settings
+
+    context.obj = Settings.of(home, out, os.environ)
+
+
+def main() -> None:
+    """The entry point: every error that a user can cause is one line, and exit code 2."""
+    try:
+        plumbline(prog_name="plumbline")
+    except Exception as error:
+        if not is_user_error(error):
+            raise
+        click.echo(f"Error: {one_line(error)}", err=True)
+        sys.exit(2)
+
+
+def is_user_error(error: Exception) -> bool:
+    """What a user, a file or a disk can cause; everything else is a defect and keeps its traceback."""
+    from streaming.cuts import UnknownCutError
+    from streaming.log import LogError
+
+    return isinstance(error, (UserError, UnknownCutError, LogError, OSError))
+
+
+def one_line(error: Exception) -> str:
+    text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Proving a day: replay its cuts in another process, with other poll sizes, and certify that they equal the sealed.
+
+The replay reads raw topics and epochs alone, so it can run beside the live jobs as soon as the day's epochs are closed;
+it compares when it is told that the live cuts are sealed. As a program it prints one JSON object a line; it ends with
+its caller.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from orchestration.errors import UserError
+from orchestration.process import environment, module_command
+from orchestration.settings import Settings
+
+EPOCHS_MAX = 3_000
+EVENTS_MAX = 40_000
+"""Most epochs and events of one step: other numbers than those of the live jobs."""
+CERTIFICATE = "certificate.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to prove: the newest version of each cut, replayed from the state sealed at ``start`` or the beginning."""
+
+    cuts: Sequence[tuple[str, int]]
+    start: tuple[str, int] | None = None
+
+    def encode(self) -> str:
+        return orjson.dumps({"cuts": self.cuts, "start": self.start}).decode()
+
+    @classmethod
+    def decode(cls, text: str) -> "Task":
+        task = orjson.loads(text)
+        start = task["start"]
+        return cls([(cut, version) for cut, version in task["cuts"]], (start[0], start[1]) if start else None)
+
+
+def certificate(store: Path, cut: str, version: int) -> Mapping | None:
+    """The certificate stored beside a cut; None when there is none."""
+    path = store / "cuts" / cut / f"v{version}" / CERTIFICATE
+    return orjson.loads(path.read_bytes()) if path.exists() else None
+
+
+class Proof:
+    """A running replay."""
+
+    def __init__(self, process: subprocess.Popen, errors: Path):
+        self._process, self._errors = process, errors
+
+    def computed(self, progress: Callable[[str], None] = lambda _: None) -> None:
+        """Wait until every cut is replayed."""
+        for message in self._messages():
+            if "computed" in message:
+                progress(message["computed"])
+            if message.get("waiting"):
+                return
+
+    def certificates(self, progress: Callable[[str], None] = lambda _: None) -> list[Mapping]:
+        """Say that the live cuts are sealed, and wait for all certificates, in the order of the task."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write("sealed\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._failure() from None
+        found = []
+        for message in self._messages():
+            if "certificate" in message:
+                found.append(message["certificate"])
+                progress(message["certificate"]["cut"])
+        if self._process.wait() != 0:
+            raise self._failure()
+        return found
+
+    def _messages(self) -> Iterator[Mapping]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            yield orjson.loads(line)
+        if self._process.wait() != 0:
+            raise self._failure()
+
+    def _failure(self) -> UserError:
+        lines = self._errors.read_text().strip().splitlines()
+        return UserError(f"replay: the process ended with code {self._process.wait()}: {lines[-1] if lines else ''}")
+
+
+@contextmanager
+def proving(settings: Settings, task: Task) -> Iterator[Proof]:
+    """The replay of a task in a process of its own; it is ended with the block."""
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="replay-", dir=settings.scratch))
+    command = module_command(__name__, str(settings.log), str(settings.store), str(scratch), task.encode())
+    with open(scratch / "errors", "w") as errors:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment(PYTHONHASHSEED="1"),
+        )
+    try:
+        yield Proof(process, scratch / "errors")
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _say(message: Mapping) -> None:
+    print(orjson.dumps(message).decode(), flush=True)
+
+
+def _end_with_caller(told: threading.Event) -> None:
+    for line in sys.stdin:
+        if line.strip() == "sealed":
+            told.set()
+    if not told.is_set():
+        os._exit(3)
+
+
+def main(log_folder: str, store_folder: str, scratch: str, task_text: str) -> None:
+    """Replay, wait for the word, certify."""
+    told = threading.Event()
+    threading.Thread(target=_end_with_caller, args=(told,), daemon=True).start()
+
+    from streaming.apps import chain
+    from streaming.engine.replay import certify, replay
+    from streaming.engine.sealing import CutStore, write_atomically
+    from streaming.log.files import FilesLog
+
+    task, store = Task.decode(task_text), CutStore(store_folder)
+    cuts = replay(
+        FilesLog(log_folder),
+        chain.jobs(),
+        [cut for cut, _ in task.cuts],
+        Path(scratch) / "log",
+        (store, *task.start) if task.start else None,
+        EPOCHS_MAX,
+        EVENTS_MAX,
+        lambda cut: _say({"computed": cut}),
+    )
+    _say({"waiting": True})
+    told.wait()
+    for replayed, (cut, version) in zip(cuts, task.cuts, strict=True):
+        found = certify(store, replayed, version, task.start[0] if task.start else "").document()
+        write_atomically(store.path(cut, version) / CERTIFICATE, orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        _say({"certificate": found})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
