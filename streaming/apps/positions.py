@@ -146,36 +146,39 @@ HOLDINGS += ["flow", "bought", "sold"]
 
 def cash_balances(state: PositionsState) -> pa.Table:
     """Trade-date cash by account and currency: what the day began with, movements, and the flows of trading."""
-    currency = state.instruments.column("currency").take(pa.array(state.keys % CODE))
-    flows = pa.table({"account": state.keys // CODE, "currency": currency, "amount": state.measures[:, FLOW]})
+    n, moves, later = len(state.keys), state.cash_ids, state.unsettled
     short = (state.measures[:, QUANTITY] < 0) & ~_is_option(state, state.keys)
     proceeds = np.where(short, -state.measures[:, COST], 0)
-    moves, nothing = state.cash_ids, np.zeros
-    settled = pc.if_else(pc.less_equal(moves["settle_date"], state.day), moves["amount"], 0)
-    later = state.unsettled
-    parts = [
-        _cash_part(state.cash["account"], state.cash["currency"], state.cash["amount"], state.cash["amount"]),
-        _cash_part(moves["account"], moves["currency"], moves["amount"], settled),
-        _cash_part(flows["account"], flows["currency"], flows["amount"], nothing(len(flows), np.int64)),
-        _cash_part(flows["account"], flows["currency"], nothing(len(flows), np.int64), None, proceeds),
-        _cash_part(later["account"], later["currency"], nothing(len(later), np.int64), pc.negate(later["amount"])),
-    ]
-    sums = pa.concat_tables(parts).group_by(["account", "currency"], use_threads=False)
-    totals = sums.aggregate([("amount", "sum"), ("settled", "sum"), ("short_proceeds", "sum")])
-    totals = totals.rename_columns(["account", "currency", "amount", "settled", "short_proceeds"])
-    return totals.sort_by([("account", "ascending"), ("currency", "ascending")]).combine_chunks()
+    moved = moves["amount"].to_numpy()
+    settled = np.where(moves["settle_date"].to_numpy() <= state.day, moved, 0)
+    traded = state.instruments["currency"].combine_chunks().take(pa.array(state.keys % CODE))
+    parts = (
+        (
+            state.cash["account"],
+            state.cash["currency"],
+            state.cash["amount"].to_numpy(),
+            state.cash["amount"].to_numpy(),
+        ),
+        (moves["account"], moves["currency"], moved, settled),
+        (later["account"], later["currency"], np.zeros(len(later), np.int64), -later["amount"].to_numpy()),
+        (pa.array(state.keys // CODE), traded, state.measures[:, FLOW], np.zeros(n, np.int64)),
+    )
+    account = np.concatenate([np.asarray(part[0], np.int64) for part in parts])
+    currency = pa.concat_arrays([c for part in parts for c in _chunks(part[1])]).dictionary_encode()
+    names = sorted(currency.dictionary.to_pylist())
+    rank = np.array([names.index(name) for name in currency.dictionary.to_pylist()], np.int64)
+    keys, rows = np.unique(account * CODE + rank[currency.indices.to_numpy()], return_inverse=True)
+    amount, paid, credit = (np.zeros(len(keys), np.int64) for _ in range(3))
+    np.add.at(amount, rows, np.concatenate([part[2] for part in parts]))
+    np.add.at(paid, rows, np.concatenate([part[3] for part in parts]))
+    np.add.at(credit, rows[len(rows) - n :], proceeds)
+    columns = [pa.array(keys // CODE), pa.array(names, pa.string()).take(pa.array(keys % CODE))]
+    columns += [pa.array(amount), pa.array(paid), pa.array(credit)]
+    return pa.Table.from_arrays(columns, names=["account", "currency", "amount", "settled", "short_proceeds"])
 
 
-def _cash_part(account, currency, amount, settled=None, short_proceeds=None) -> pa.Table:
-    none = np.zeros(len(account), np.int64)
-    columns = [account, currency, amount, none if settled is None else settled]
-    columns.append(none if short_proceeds is None else short_proceeds)
-    names = ("account", "currency", "amount", "settled", "short_proceeds")
-    types = (pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64())
-    arrays = [
-        (c if isinstance(c, (pa.Array, pa.ChunkedArray)) else pa.array(c)).cast(t) for c, t in zip(columns, types)
-    ]
-    return pa.table(dict(zip(names, arrays)))
+def _chunks(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
 
 
 def _begin_day(state: PositionsState, day: int) -> None:
