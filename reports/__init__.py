@@ -3,14 +3,16 @@
 from pathlib import Path
 
 from reports.archive import replace_file
+from reports.capital import capital_book
 from reports.context import Context
 from reports.margin import margin_book
 from reports.sources import Tables
+from reports.stress import stress_book
 from streaming.cuts import SealedCut
 
 __all__ = ["Context", "build"]
 
-_BOOKS = (margin_book,)
+_BOOKS = (stress_book, capital_book, margin_book)
 
 
 def build(cut: SealedCut, folder: Path, context: Context, previous: SealedCut | None = None) -> dict[str, Path]:

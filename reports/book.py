@@ -34,7 +34,10 @@ FIRST_ROW = HEADER_ROW + 1
 _FIXED = datetime(1980, 1, 1)  # noqa: DTZ001 - a document property without a zone
 _WIDEST, _NARROWEST = 60, 9
 _DECIMALS = {"Money": 2, "Rate": 6, "Fine": 8}
-_A4 = "9"
+_FILL, _LINE_POINTS = 0.95, 13.5
+_A4, _A3 = "9", "8"
+_A4_WIDTH = 200
+"""Characters beyond which a sheet is set for the larger paper."""
 _FORMULA_START = re.compile(FORMULA_START)
 
 
@@ -79,6 +82,8 @@ class Page:
             cell.style = style
             if _FORMULA_START.match(value):
                 cell.quotePrefix = True
+            if style.startswith("Wrapped") or style == "Label":
+                self._grow(column, value)
         elif isinstance(value, (Decimal, int, date)):
             cell.value = value
             cell.style = style
@@ -87,6 +92,14 @@ class Page:
         if source is not None:
             self.cells[cell.coordinate] = source.document()
         return cell.coordinate
+
+    def _grow(self, column: int, text: str) -> None:
+        """Make the row as high as a wrapped text needs at the column's width; set the widths first."""
+        width = self.sheet.column_dimensions[get_column_letter(column)].width
+        rows = sum(-(-len(line) // max(1, int(width * _FILL))) or 1 for line in text.split("\n"))
+        if rows > 1:
+            height = self.sheet.row_dimensions[self.row].height or 0
+            self.sheet.row_dimensions[self.row].height = max(height, _LINE_POINTS * rows)
 
     def line(self, values: Sequence[object], styles: Sequence[str] | str = "Text") -> None:
         """Write one row and go to the next."""
@@ -240,6 +253,8 @@ class Book:
                     unknown_below_zero(column),
                 )
             )
+        if sum(dimension.width for dimension in sheet.column_dimensions.values()) > _A4_WIDTH:
+            sheet.page_setup.paperSize = _A3
         sheet.freeze_panes = f"B{FIRST_ROW}"
         sheet.print_title_rows = f"1:{HEADER_ROW}"
         last = f"{get_column_letter(len(columns))}{max(HEADER_ROW + rows.num_rows, HEADER_ROW)}"

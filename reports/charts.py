@@ -6,13 +6,17 @@ from decimal import Decimal
 
 from openpyxl.chart import AreaChart, BarChart, LineChart, Reference
 from openpyxl.chart.shapes import GraphicalProperties
+from openpyxl.chart.text import RichText, Text
+from openpyxl.chart.title import Title
+from openpyxl.drawing.text import CharacterProperties, Paragraph, ParagraphProperties, RegularTextRun
 from openpyxl.drawing.line import LineProperties
 
 from reports.book import Book, Page
 from reports.sources import Source
 
-WIDTH_CM, HEIGHT_CM = 15.5, 7.6
+WIDTH_CM, HEIGHT_CM = 19.0, 8.4
 BLUE, RED, GREEN, AMBER, GREY = "2F6DB5", "C2413B", "2E8B57", "D9902F", "6B7280"
+_HEADING = CharacterProperties(sz=1200, b=True)
 _MILLIONS = '#,##0.0,,"m";-#,##0.0,,"m";0'
 
 
@@ -38,6 +42,10 @@ class Block:
         chart.set_categories(Reference(sheet, min_col=1, min_row=self.first + 1, max_row=self.last))
 
 
+def no_source(row: int, column: int) -> None:
+    """Chart data that is no sealed value."""
+
+
 class ChartData:
     """The sheet with what the pictures are drawn from, one block below the other."""
 
@@ -51,7 +59,7 @@ class ChartData:
         title: str,
         series: Sequence[str],
         rows: Sequence[tuple[str, Sequence[object]]],
-        sources: Callable[[int, int], Source | None] = lambda row, column: None,
+        sources: Callable[[int, int], Source | None] = no_source,
     ) -> Block | None:
         """Write one block; None when there is nothing to draw. ``sources`` by row and series number."""
         page = self.page
@@ -79,9 +87,13 @@ def bars(block: Block, title: str, colours: Sequence[str], flat: bool = False, a
     chart.type = "bar" if flat else "col"
     block._fill(chart)
     chart.gapWidth = 40
+    chart = _finished(chart, title, colours, amounts)
     if flat:
         chart.x_axis.scaling.orientation = "maxMin"
-    return _finished(chart, title, colours, amounts)
+        chart.y_axis.crosses = "max"  # the scale stays below
+        chart.x_axis.tickLblSkip = 1
+        chart.height = max(HEIGHT_CM, 2.5 + 0.45 * block.rows)
+    return chart
 
 
 def stacked(block: Block, title: str, colours: Sequence[str | None]) -> BarChart:
@@ -121,8 +133,10 @@ def area(block: Block, title: str, colour: str) -> AreaChart:
 
 
 def _finished(chart, title: str, colours: Sequence[str | None], amounts: bool):
-    chart.title = title
-    chart.title.overlay = False
+    chart.title = Title(
+        tx=Text(rich=RichText(p=[Paragraph(ParagraphProperties(defRPr=_HEADING), r=[RegularTextRun(_HEADING, title)])])),
+        overlay=False,
+    )
     chart.width, chart.height = WIDTH_CM, HEIGHT_CM
     chart.x_axis.delete = chart.y_axis.delete = False  # openpyxl hides axes unless told otherwise
     chart.x_axis.tickLblPos = "low"
@@ -172,3 +186,13 @@ def waterfall(steps: Sequence[tuple[str, Decimal, bool]]) -> list[tuple[str, tup
         rise, fall = ((above, below), (zero, zero)) if amount > 0 else ((zero, zero), (above, below))
         rows.append((label, (base, zero, rise[0], fall[0], rise[1], fall[1])))
     return rows
+
+
+def backtest(block: Block, title: str) -> LineChart:
+    """P&L and the VaR line below it, exceptions as marks of their own."""
+    chart = lines(block, title, [BLUE, AMBER, RED])
+    marks = chart.series[2]
+    marks.marker.symbol, marks.marker.size = "diamond", 6
+    marks.marker.graphicalProperties = GraphicalProperties(solidFill=RED)
+    marks.graphicalProperties.line.noFill = True
+    return chart

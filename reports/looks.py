@@ -24,8 +24,9 @@ _FORMATS = {
     "Day": "yyyy-mm-dd",
     "Instant": "yyyy-mm-dd hh:mm:ss.000",
     "Text": "@",
+    "Word": "@",
 }
-"""Role -> number format: positive, negative, zero, text."""
+"""Role -> number format: positive, negative, zero, text. A word is a text that stands where a number could."""
 
 KINDS = {"Result": "1F3A5F", "Input": "3F6B4F", "Parameter": "7A5C1E", "Check": "5B3A6B"}
 """Kind of sheet -> colour of its header and tab: results, inputs, parameters and checks look different."""

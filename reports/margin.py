@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from reports import charts
 from reports.book import Book
-from reports.charts import AMBER, BLUE, GREEN, RED, ChartData
+from reports.charts import AMBER, BLUE, RED, ChartData, no_source
 from reports.closing import Reconciliation, about_sheet, checks_sheet, parameters_sheet
 from reports.context import Context
 from reports.exceptions import Exceptions, exceptions_sheets
@@ -79,9 +79,9 @@ _DEFICITS = (
     Figure("unsecured_debits", "Unsecured debits", Source("margin", "equity", "sum", _UNSECURED, negate=True),
            limit=none_or_breach, note="a non-allowable asset of the firm"),
     Figure("peak_deficit", "Largest peak intraday deficit", Source("margin", "peak_deficit", "max"), limit=none_is_green),
-    Figure("peak_account", "Its account", Source("margin", "account", by="-peak_deficit"), "account id", "Text"),
+    Figure("peak_account", "Its account", Source("margin", "account", by="-peak_deficit"), "account id", "Word"),
     Figure("peak_price_set", "Its price set", Source("margin", "peak_price_set", by="-peak_deficit"), "New York time",
-           "Text"),
+           "Word"),
 )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ _FIRM = (
     Figure("portfolio_total", "Portfolio margin requirements together", at("notices", "value", code=_TEN_TIMES)),
     Figure("portfolio_limit", "Ten times net capital", at("notices", "threshold", code=_TEN_TIMES), note="FINRA 4210(g)"),
     Figure("portfolio_headroom", "Headroom", at("notices", "headroom", code=_TEN_TIMES)),
-    Figure("portfolio_breach", "Limit exceeded", at("notices", "fires", code=_TEN_TIMES), "", "Text", _no_breach),
+    Figure("portfolio_breach", "Limit exceeded", at("notices", "fires", code=_TEN_TIMES), "", "Word", _no_breach),
     Figure("net_capital", "Net capital", at("headlines", "value", name="net_capital")),
 )
 
@@ -205,7 +205,7 @@ def _pictures(summary: Summary, data: ChartData, tables: Tables) -> None:
 def _timeline(tables: Tables):
     path = tables.get("margin_path")
     if path is None:
-        return (), _no_source
+        return (), no_source
     short = pc.if_else(pc.less(path["excess"], 0), pc.negate(path["excess"]), pa.scalar(0, path["excess"].type))
     sums = pa.table({"price_set": path["price_set"], "deficit": short}).group_by("price_set").aggregate([("deficit", "sum")])
     found = sorted(zip(sums["price_set"].to_pylist(), sums["deficit_sum"].to_pylist(), strict=True))
@@ -224,14 +224,10 @@ def set_time(price_set: str) -> str:
     return f"{time[:2]}:{time[2:4]}"
 
 
-def _no_source(row: int, column: int) -> None:
-    return None
-
-
 def _top_deficits(tables: Tables):
     margin = tables.get("margin")
     if margin is None:
-        return (), _no_source
+        return (), no_source
     top = _largest(tables, Source("margin", "excess", "count", _IN_DEFICIT, "excess"))
     accounts = margin["account"].take(pa.array(top)).to_pylist()
     values = margin["excess"].take(pa.array(top)).to_pylist()
@@ -245,7 +241,7 @@ def _top_deficits(tables: Tables):
 
 def _distribution(tables: Tables):
     if "margin" not in tables:
-        return (), _no_source
+        return (), no_source
     edges = [None, *_BANDS, None]
     bands = list(zip(edges[:-1], edges[1:], strict=True))
     sources = [
@@ -277,7 +273,7 @@ _NAMES = 15
 def _concentration(tables: Tables):
     lines = tables.get("margin_lines")
     if lines is None:
-        return (), _no_source
+        return (), no_source
     sums = lines.group_by("underlying").aggregate([("maintenance", "sum")])
     pairs: Sequence[tuple[str, Decimal]] = list(
         zip(sums["underlying"].to_pylist(), sums["maintenance_sum"].to_pylist(), strict=True)

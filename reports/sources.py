@@ -23,6 +23,7 @@ _COMPARE = {
     "<=": pc.less_equal,
     ">": pc.greater,
     ">=": pc.greater_equal,
+    "starts": pc.starts_with,
 }
 _CENT = Decimal("0.01")
 
@@ -101,7 +102,7 @@ def selected(tables: Tables, source: Source) -> np.ndarray:
         return np.empty(0, np.int64)
     chosen = np.ones(rows.num_rows, bool)
     for column, compare, value in source.where:
-        typed = _typed(value, rows.schema.field(column).type)
+        typed = value if compare == "starts" else _typed(value, rows.schema.field(column).type)
         chosen &= pc.fill_null(_COMPARE[compare](rows[column], typed), False).to_numpy()
     found = np.flatnonzero(chosen)
     if source.by:

@@ -15,9 +15,9 @@ from reports.names import defined_name
 from reports.sources import Source, Tables, cents, read
 
 NOT_COMPUTED = "not computed at this cut"
-_WIDTHS = (46, 21, 17, 21, 21, 18, 58)
-_CHART_ROWS, _CHARTS_ACROSS = 16, 2
-_CHART_COLUMNS = ("A", "D")
+_WIDTHS = (46, 22, 15, 22, 22, 18, 62)
+_CHART_ROWS, _CHARTS_ACROSS = 23, 2
+_CHART_COLUMNS = ("A", "E")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Summary:
         page, manifest = self.page, self.book.tables.cut.manifest
         page.head(["Standing", "Value", "", "", "", "Status", "Note"])
         page.sheet.freeze_panes = f"B{page.row}"
-        page.sheet.print_title_rows = f"1:{page.row - 1}"
+        page.sheet.print_title_rows = "1:2"
         self._overall = page.row
         page.line(["Status", "", "", "", "", "", "the most severe colour on this sheet; DRAFT until signed in the ledger"],
                   _STANDING)  # fmt: skip
@@ -118,7 +118,7 @@ class Summary:
         page.put(3, figure.unit, "Note")
         before = read(self.previous, figure.source) if self.previous is not None and figure.source else None
         page.put(4, _reported(before, figure), figure.style)
-        page.put(5, _change(value, before, figure), figure.style if _number(value) else "Text")
+        page.put(5, _change(value, before, figure), figure.style if _number(value) else "Word")
         if figure.limit is not None:
             colour = "none" if value is None else figure.limit(value)
             page.status(6, colour)
@@ -130,7 +130,7 @@ class Summary:
     def lines(self, rows: Sequence[tuple[str, object, str, str, str | None, Source | None]]) -> None:
         """Free lines: label, value, unit, note, colour, source."""
         for label, value, unit, note, colour, source in rows:
-            style = "Money" if isinstance(value, Decimal) else "Whole" if isinstance(value, int) else "Text"
+            style = "Money" if isinstance(value, Decimal) else "Whole" if isinstance(value, int) else "Word"
             self.page.put(1, label, "Label")
             self.page.put(2, cents(value) if isinstance(value, Decimal) else value, style, source)
             self.page.put(3, unit, "Note")
@@ -155,7 +155,7 @@ class Summary:
         """The overall status, and what is printed."""
         self.page.row = self._overall
         colour = worst(self._colours)
-        self.page.put(2, "DRAFT", "Text")
+        self.page.put(2, "DRAFT", "Word")
         self.page.status(6, colour)
         rows = -(-self._charts // _CHARTS_ACROSS) * _CHART_ROWS
         last = max(self.page.sheet.max_row, getattr(self, "_first_chart", 0) + rows)
@@ -163,7 +163,7 @@ class Summary:
         self.page.row = last
 
 
-_STANDING = ["Label", "Text", "Text", "Text", "Text", "Text", "Wrapped note"]
+_STANDING = ["Label", "Word", "Text", "Text", "Text", "Text", "Wrapped note"]
 _DATES = ["Label", "Day", "Text", "Text", "Text", "Text", "Wrapped note"]
 
 

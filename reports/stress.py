@@ -1,0 +1,247 @@
+"""stress.xlsx: what scenarios would cost clients and the firm, and value at risk with its backtest."""
+
+from decimal import Decimal
+
+import numpy as np
+import pyarrow.compute as pc
+
+from reports import charts
+from reports.book import Book
+from reports.charts import RED, WATERFALL, WATERFALL_COLOURS, ChartData, no_source
+from reports.closing import Reconciliation, about_sheet, checks_sheet, parameters_sheet
+from reports.context import Context
+from reports.exceptions import Exceptions, exceptions_sheets
+from reports.heat import heat_map
+from reports.sources import Source, Tables, at, cents, read, selected
+from reports.summary import Figure, Summary, none_is_green, none_or_breach, not_negative
+
+PURPOSE = "Losses of clients and of the firm under every scenario, and value at risk."
+TOP = 20
+_GRID = "GRID/"
+_NAMES = 12
+
+
+def stress_book(tables: Tables, context: Context, previous: Tables | None) -> Book:
+    """The stress workbook of a cut."""
+    book = Book("stress", "Stress", tables)
+    exceptions = Exceptions(tables, context)
+    summary = Summary(book, context, previous, exceptions, PURPOSE)
+    worst = worst_scenario(tables)
+    summary.section("The worst scenario")
+    summary.figures(_worst_figures(tables, worst))
+    summary.section("Clients and the firm")
+    summary.figures(_FIRM)
+    summary.section("Value at risk")
+    summary.figures(_VAR)
+    _sheets(book)
+    heat_map(book)
+    _pictures(summary, ChartData(book), tables, worst)
+    for title, table in (("Scenarios", "scenarios"), ("Exposure", "exposure"), ("Valuation", "valuation"),
+                         ("Prices", "prices"), ("Instruments", "instruments"), ("Account list", "accounts")):  # fmt: skip
+        book.detail(title, table, "Input")
+    parameters_sheet(book)
+    checks_sheet(book, context, _reconciliations(tables))
+    exceptions_sheets(book, exceptions)
+    summary.finish()
+    about_sheet(book, context, PURPOSE)
+    return book
+
+
+def losses(tables: Tables) -> tuple[list[tuple[str, Decimal]], str]:
+    """Loss of all accounts by scenario, largest first, and the table it is from; the grid's cells are left out."""
+    firm = tables.get("stress_firm")
+    if firm is not None:
+        found = list(zip(firm["scenario"].to_pylist(), firm["loss"].to_pylist(), strict=True))
+    else:
+        rows = tables.get("stress")
+        if rows is None:
+            return [], "stress"
+        sums = rows.group_by("scenario").aggregate([("loss", "sum")])
+        found = list(zip(sums["scenario"].to_pylist(), sums["loss_sum"].to_pylist(), strict=True))
+    kept = [(name, loss) for name, loss in found if not name.startswith(_GRID)]
+    return sorted(kept, key=lambda pair: (-pair[1], pair[0])), "stress_firm" if firm is not None else "stress"
+
+
+def _loss_source(table: str, scenario: str) -> Source:
+    return Source(table, "loss", "sum", (("scenario", "=", scenario),))
+
+
+def worst_scenario(tables: Tables) -> str:
+    """The scenario with the largest loss of all accounts; empty when there is none."""
+    found, _ = losses(tables)
+    return found[0][0] if found else ""
+
+
+def _worst_figures(tables: Tables, worst: str) -> list[Figure]:
+    _, table = losses(tables)
+    here = (("scenario", "=", worst),)
+    short = (*here, ("equity_after", "<", "0"))
+    name = Source(table, "scenario", where=here)
+    return [
+        Figure("worst_scenario", "Worst scenario for the firm", name, "scenario id", "Word"),
+        Figure("worst_loss", "Loss of all accounts in it", _loss_source(table, worst), note=_scenario_name(tables, worst)),
+        Figure("worst_accounts_short", "Accounts short in it", Source("stress", "account", "count", short), "accounts",
+               "Whole", none_is_green, "equity after the loss below zero"),
+        Figure("worst_accounts_shortfall", "Their shortfall together", Source("stress", "equity_after", "sum", short,
+               negate=True), limit=none_is_green),
+        Figure("worst_account", "Account with the largest shortfall", Source("stress", "account", where=short,
+               by="equity_after"), "account id", "Word"),
+        Figure("worst_account_shortfall", "Its shortfall", Source("stress", "equity_after", where=short, by="equity_after",
+               negate=True), limit=none_is_green),
+    ]  # fmt: skip
+
+
+def _scenario_name(tables: Tables, scenario: str) -> str:
+    found = read(tables, at("scenarios", "name", scenario=scenario))
+    return found or "positive = loss"
+
+
+_FIRM = (
+    Figure("shortfall_scenario", "Scenario with the largest client shortfall",
+           Source("stress_firm", "scenario", by="-client_shortfall"), "scenario id", "Word"),
+    Figure("client_shortfall", "Client shortfall in it", Source("stress_firm", "client_shortfall", "max"),
+           limit=none_is_green, note="what clients' equity does not cover; accounts of one client net"),
+    Figure("top_client", "Top client", Source("stress_firm", "largest_client", by="-largest_shortfall"), "client id", "Word"),
+    Figure("top_client_shortfall", "Its shortfall", Source("stress_firm", "largest_shortfall", "max"), limit=none_is_green),
+    Figure("top_five_shortfall", "Top five clients", Source("stress_firm", "top_five_shortfall", "max"),
+           limit=none_is_green),
+    Figure("clients_short", "Most clients short in one scenario", Source("stress_firm", "clients_short", "max"), "clients",
+           "Whole", none_is_green),
+    Figure("house_loss", "Largest loss of the firm's own positions", Source("stress_firm", "house_loss", "max")),
+    Figure("net_capital_after", "Lowest net capital after a scenario", Source("stress_firm", "net_capital_after", "min"),
+           limit=not_negative),
+    Figure("calls_raised", "Calls raised in the worst scenario", at("headlines", "value", name="stress_calls")),
+    Figure("smallest_breaching_move", "Smallest breaching move", at("headlines", "value", name="smallest_breaching_move"),
+           "", "Rate"),
+    Figure("unpriced_charge", "Charged in full: positions no scenario can value",
+           Source("stress_unpriced", "charge", "sum"), limit=none_is_green),
+)  # fmt: skip
+
+
+def _firm_var(column: str, confidence: str) -> Source:
+    where = (("level", "=", "firm"), ("method", "=", "historical"), ("horizon_days", "=", "1"),
+             ("confidence", "=", confidence))  # fmt: skip
+    return Source("var", column, where=where)
+
+
+_EXCEPTIONS = (("exception", "=", "True"),)
+_VAR = (
+    Figure("var_99", "VaR, one day, 99%, historical", _firm_var("var", "0.99")),
+    Figure("es_99", "Expected shortfall, one day, 99%", _firm_var("es", "0.99")),
+    Figure("es_975", "Expected shortfall, one day, 97.5%", _firm_var("es", "0.975")),
+    Figure("var_proxied", "Proxied share of gross exposure", _firm_var("proxied", "0.99"), "fraction", "Rate"),
+    Figure("backtest_days", "Backtest: days", Source("var_backtest", "date", "count"), "days", "Whole"),
+    Figure("backtest_exceptions", "Backtest: exceptions", Source("var_backtest", "date", "count", _EXCEPTIONS), "days",
+           "Whole", none_or_breach, "loss above VaR; the zone counts the newest 250 days"),
+    Figure("backtest_zone", "Zone", at("headlines", "label", name="var_zone"), "", "Word"),
+)  # fmt: skip
+
+
+def _sheets(book: Book) -> None:
+    tables = book.tables
+    if "stress_firm" in tables:
+        book.detail("Firm by scenario", "stress_firm")
+    if "stress_totals" in tables:
+        book.detail("Totals by level", "stress_totals")
+    rows = tables.get("stress")
+    core = None if rows is None else np.flatnonzero(~pc.starts_with(rows["scenario"], _GRID).to_numpy(zero_copy_only=False))
+    book.detail("Accounts", "stress", rows=core)
+    book.detail("By underlying", "stress_underlying")
+    for title, table in (("Worst cells", "stress_surface"), ("Not priced", "stress_unpriced"), ("VaR", "var"),
+                         ("VaR components", "var_components"), ("VaR backtest", "var_backtest")):  # fmt: skip
+        book.detail(title, table)
+
+
+def _reconciliations(tables: Tables) -> list[Reconciliation]:
+    """Accounts against the firm, and underlyings against accounts, scenario by scenario."""
+    found = []
+    ranked, table = losses(tables)
+    parts = tables.get("stress_underlying")
+    scopes = {}
+    if "scenarios" in tables:
+        rows = tables.get("scenarios")
+        assert rows is not None
+        scopes = dict(zip(rows["scenario"].to_pylist(), rows["scope"].to_pylist(), strict=True))
+    split = set() if parts is None else set(pc.unique(parts["scenario"]).to_pylist())
+    for scenario, _ in sorted(ranked):
+        here = (("scenario", "=", scenario),)
+        whole = Source("stress", "loss", "sum", here)
+        if table == "stress_firm" and scopes.get(scenario) not in _ONE_PART:
+            found.append(Reconciliation(f"Accounts: losses in {scenario} = firm", (_loss_source(table, scenario),), (whole,)))
+        if scenario in split and scopes.get(scenario) not in _ONE_PART:
+            found.append(Reconciliation(f"By underlying: losses in {scenario} = accounts", (whole,),
+                                        (Source("stress_underlying", "loss", "sum", here),)))  # fmt: skip
+    return found
+
+
+_ONE_PART = ("name", "sector")
+"""Scopes of scenarios that hit one name or sector alone: the worst one counts, so parts do not add up."""
+
+
+def _pictures(summary: Summary, data: ChartData, tables: Tables, worst: str) -> None:
+    ranked, table = losses(tables)
+    rows = [(name, (cents(loss),)) for name, loss in ranked]
+    block = data.block("Loss of all accounts by scenario (USD), positive = loss", ["Loss (USD)"], rows,
+                       lambda row, _: _loss_source(table, ranked[row][0]))  # fmt: skip
+    if block:
+        summary.chart(charts.bars(block, "Loss of all accounts by scenario", [RED]))
+    steps = data.block(f"Worst scenario {worst}: from the largest names to the whole (USD)", WATERFALL, _by_name(tables, worst))
+    if steps:
+        summary.chart(charts.stacked(steps, f"Scenario {worst}: loss by name", WATERFALL_COLOURS))
+    short = data.block(f"Largest shortfalls in {worst} (USD)", ["Shortfall (USD)"], *_shortfalls(tables, worst))
+    if short:
+        summary.chart(charts.bars(short, f"Largest shortfalls in {worst}", [RED], flat=True))
+    backtest = data.block("VaR backtest (USD)", ["P&L (USD)", "-VaR (USD)", "Exception (USD)"], *_backtest(tables))
+    if backtest:
+        summary.chart(charts.backtest(backtest, "VaR backtest: P&L, -VaR, exceptions"))
+
+
+def _by_name(tables: Tables, worst: str):
+    """A waterfall of the worst scenario: its largest names, the rest, the sum."""
+    rows = tables.get("stress_underlying")
+    if rows is None or not worst:
+        return []
+    here = rows.filter(pc.equal(rows["scenario"], worst))
+    sums = here.group_by("underlying").aggregate([("loss", "sum")])
+    pairs = list(zip(sums["underlying"].to_pylist(), sums["loss_sum"].to_pylist(), strict=True))
+    pairs.sort(key=lambda pair: (-abs(pair[1]), pair[0]))
+    steps = [(name, cents(loss), False) for name, loss in pairs[:_NAMES]]
+    total = sum((loss for _, loss in pairs), Decimal(0))
+    if len(pairs) > _NAMES:
+        rest = sum((loss for _, loss in pairs[_NAMES:]), Decimal(0))
+        steps.append((f"{len(pairs) - _NAMES} others", cents(rest), False))
+    return charts.waterfall([*steps, ("All names", cents(total), True)]) if steps else []
+
+
+def _shortfalls(tables: Tables, worst: str):
+    rows = tables.get("stress")
+    if rows is None or not worst:
+        return (), no_source
+    where = (("scenario", "=", worst), ("equity_after", "<", "0"))
+    top = selected(tables, Source("stress", "account", "count", where, "equity_after"))[:TOP]
+    accounts = [rows["account"][int(row)].as_py() for row in top]
+    values = [rows["equity_after"][int(row)].as_py() for row in top]
+
+    def source(row: int, _: int) -> Source:
+        return Source("stress", "equity_after", where=(("account", "=", accounts[row]), ("scenario", "=", worst)), negate=True)
+
+    return [(name, (cents(-value),)) for name, value in zip(accounts, values, strict=True)], source
+
+
+def _backtest(tables: Tables):
+    rows = tables.get("var_backtest")
+    if rows is None:
+        return (), no_source
+    found = rows.to_pylist()
+    shown = [
+        (row["date"].isoformat(), (cents(row["pnl"]), cents(-row["var"]), cents(row["pnl"]) if row["exception"] else None))
+        for row in found
+    ]
+    columns = ("pnl", "var", "pnl")
+
+    def source(row: int, column: int) -> Source:
+        return Source("var_backtest", columns[column], where=(("date", "=", shown[row][0]),), negate=column == 1)
+
+    return shown, source
+
+
