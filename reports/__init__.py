@@ -5,12 +5,14 @@ from pathlib import Path
 from reports.archive import replace_file
 from reports.capital import capital_book
 from reports.context import Context
+from reports.difference import difference, difference_workbook
 from reports.margin import margin_book
+from reports.provenance import cells_path, encode_cells
 from reports.sources import Tables
 from reports.stress import stress_book
 from streaming.cuts import SealedCut
 
-__all__ = ["Context", "build"]
+__all__ = ["Context", "build", "difference", "difference_workbook"]
 
 _BOOKS = (stress_book, capital_book, margin_book)
 
@@ -27,5 +29,6 @@ def build(cut: SealedCut, folder: Path, context: Context, previous: SealedCut | 
         book = make(tables, context, before)
         path = folder / f"{book.name}.xlsx"
         replace_file(path, book.content())
+        replace_file(cells_path(path), encode_cells(book.provenance()))
         written[book.name] = path
     return written

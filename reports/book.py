@@ -24,17 +24,20 @@ from openpyxl.writer.excel import ExcelWriter
 from reports import archive
 from reports.cells import FORMULA_START, CellColumn, rows_xml, safe_text, width_of
 from reports.looks import KINDS, MISSING, NO, STATUS, YES, add_styles, header, look_of, styled, unknown_below_zero
-from reports.sources import Source, Tables, cents
+from reports.sources import Source, Tables
+from streaming.schema.model import Table
 from streaming.schema.sealed import TABLES
 
 SHEET_ROWS = 1_048_576
 """Rows a sheet holds."""
 HEADER_ROW = 3
 FIRST_ROW = HEADER_ROW + 1
+ROOM = SHEET_ROWS - HEADER_ROW
+"""Rows of a table that go on one sheet."""
 _FIXED = datetime(1980, 1, 1)  # noqa: DTZ001 - a document property without a zone
 _WIDEST, _NARROWEST = 60, 9
 _DECIMALS = {"Money": 2, "Rate": 6, "Fine": 8}
-_FILL, _LINE_POINTS = 0.95, 13.5
+_FILL, _LINE_POINTS = 1.1, 13.5
 _A4, _A3 = "9", "8"
 _A4_WIDTH = 200
 """Characters beyond which a sheet is set for the larger paper."""
@@ -207,29 +210,32 @@ class Book:
             page.widths(_WIDEST)
             return [title]
         chosen = sealed if rows is None else sealed.take(pa.array(rows, pa.int64()))
-        room = SHEET_ROWS - HEADER_ROW
-        titles = []
-        for part, start in enumerate(range(0, max(chosen.num_rows, 1), room)):
-            name = title if part == 0 else f"{title} ({part + 1})"
-            self._detail_sheet(name, table, kind, purpose, chosen.slice(start, room))
+        titles = self.listing(title, schema, chosen, kind, purpose)
+        for start, name in zip(range(0, max(chosen.num_rows, 1), ROOM), titles, strict=True):
             place: dict[str, object] = {"table": table, "first_row": FIRST_ROW, "first": start}
             place["columns"] = {
                 get_column_letter(at): column.name for at, column in enumerate(schema.columns, 1) if not column.locator
             }
             if rows is not None:
-                place["rows"] = [int(row) for row in rows[start : start + room]]
-            place["count"] = min(room, chosen.num_rows - start)
+                place["rows"] = [int(row) for row in rows[start : start + ROOM]]
+            place["count"] = min(ROOM, chosen.num_rows - start)
             self.sheets[name] = place
-            titles.append(name)
         return titles
 
-    def _detail_sheet(self, title: str, table: str, kind: str, purpose: str, rows: pa.Table) -> None:
-        schema = TABLES[table]
+    def listing(self, title: str, schema: Table, rows: pa.Table, kind: str, purpose: str) -> list[str]:
+        """Sheets with the rows of a table, one column each; more rows than a sheet holds go on another sheet."""
+        titles = []
+        for part, start in enumerate(range(0, max(rows.num_rows, 1), ROOM)):
+            titles.append(title if part == 0 else f"{title} ({part + 1})")
+            self._detail_sheet(titles[-1], schema, kind, purpose, rows.slice(start, ROOM))
+        return titles
+
+    def _detail_sheet(self, title: str, schema: Table, kind: str, purpose: str, rows: pa.Table) -> None:
         sheet = self._new(title, kind, purpose)
         page = Page(self, sheet, kind)
         page.put(1, title, "Title")
         page.row = 2
-        page.put(1, f"{purpose} Table {table}, {rows.num_rows:,} rows. {self.footer}.", "Note")
+        page.put(1, f"{purpose} Table {schema.name}, {rows.num_rows:,} rows. {self.footer}.", "Note")
         page.row = HEADER_ROW
         page.line([header(column) for column in schema.columns], f"{kind} header")
         sheet.row_dimensions[HEADER_ROW].height = 42
@@ -316,8 +322,3 @@ class Book:
             yield end + tail
 
         return pieces
-
-
-def money_text(value: Decimal) -> str:
-    """An amount in running text."""
-    return f"{cents(value):,.2f}"

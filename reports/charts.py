@@ -14,7 +14,7 @@ from openpyxl.drawing.line import LineProperties
 from reports.book import Book, Page
 from reports.sources import Source
 
-WIDTH_CM, HEIGHT_CM = 19.0, 8.4
+WIDTH_CM, HEIGHT_CM = 24.5, 10.0
 BLUE, RED, GREEN, AMBER, GREY = "2F6DB5", "C2413B", "2E8B57", "D9902F", "6B7280"
 _HEADING = CharacterProperties(sz=1200, b=True)
 _MILLIONS = '#,##0.0,,"m";-#,##0.0,,"m";0'
@@ -74,6 +74,8 @@ class ChartData:
         for number, (label, values) in enumerate(rows):
             page.put(1, label, "Text")
             for column, value in enumerate(values):
+                if value is None:
+                    continue  # an empty cell leaves a gap, where a text would be drawn as zero
                 style = "Money" if isinstance(value, Decimal) else "Whole"
                 page.put(2 + column, value, style, sources(number, column))
             page.row += 1
@@ -164,6 +166,9 @@ def _thin() -> LineProperties:
 
 WATERFALL = ("Base", "Level", "Rise", "Fall", "Rise below zero", "Fall below zero")
 WATERFALL_COLOURS = (None, BLUE, GREEN, RED, GREEN, RED)
+"""Where more is better."""
+LOSS_COLOURS = (None, BLUE, RED, GREEN, RED, GREEN)
+"""Where more is worse."""
 
 
 def waterfall(steps: Sequence[tuple[str, Decimal, bool]]) -> list[tuple[str, tuple[Decimal, ...]]]:

@@ -53,6 +53,8 @@ def look_of(column: Column) -> Look:
     for kind, style in ((MONEY, "Money"), (RATE, "Rate"), (FINE, "Fine")):
         if column.type is kind:  # money and rates are one type to Arrow; the schema's own objects tell them apart
             return Look(style, True)
+    if pa.types.is_decimal(column.type):
+        return Look("Money", True)
     if pa.types.is_integer(column.type):
         return Look("Whole" if column.unit else "Number", True)
     if pa.types.is_date(column.type):
@@ -107,6 +109,7 @@ def _styles() -> list[NamedStyle]:
         NamedStyle("Title", font=Font(_FONT, 16, bold=True, color=_INK)),
         NamedStyle("Section", font=Font(_FONT, 12, bold=True, color=_INK), border=Border(bottom=Side("thin"))),
         NamedStyle("Note", font=Font(_FONT, 9, italic=True, color=_GREY), alignment=Alignment(vertical="top")),
+        NamedStyle("Unit", font=Font(_FONT, 9, italic=True, color=_GREY), alignment=Alignment(vertical="top", indent=1)),
         NamedStyle("Wrapped note", font=Font(_FONT, 9, italic=True, color=_GREY), alignment=wrapped),
         NamedStyle("Link", font=Font(_FONT, 10, underline="single", color=_INPUT)),
         NamedStyle("Label", font=Font(_FONT, 10, color=_INK), border=under, alignment=wrapped),

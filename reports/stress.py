@@ -7,13 +7,13 @@ import pyarrow.compute as pc
 
 from reports import charts
 from reports.book import Book
-from reports.charts import RED, WATERFALL, WATERFALL_COLOURS, ChartData, no_source
+from reports.charts import LOSS_COLOURS, RED, WATERFALL, ChartData, no_source
 from reports.closing import Reconciliation, about_sheet, checks_sheet, parameters_sheet
 from reports.context import Context
 from reports.exceptions import Exceptions, exceptions_sheets
 from reports.heat import heat_map
 from reports.sources import Source, Tables, at, cents, read, selected
-from reports.summary import Figure, Summary, none_is_green, none_or_breach, not_negative
+from reports.summary import Figure, Summary, none_is_green, not_negative
 
 PURPOSE = "Losses of clients and of the firm under every scenario, and value at risk."
 TOP = 20
@@ -132,7 +132,7 @@ _VAR = (
     Figure("var_proxied", "Proxied share of gross exposure", _firm_var("proxied", "0.99"), "fraction", "Rate"),
     Figure("backtest_days", "Backtest: days", Source("var_backtest", "date", "count"), "days", "Whole"),
     Figure("backtest_exceptions", "Backtest: exceptions", Source("var_backtest", "date", "count", _EXCEPTIONS), "days",
-           "Whole", none_or_breach, "loss above VaR; the zone counts the newest 250 days"),
+           "Whole", note="days with a loss above VaR"),
     Figure("backtest_zone", "Zone", at("headlines", "label", name="var_zone"), "", "Word"),
 )  # fmt: skip
 
@@ -187,7 +187,7 @@ def _pictures(summary: Summary, data: ChartData, tables: Tables, worst: str) -> 
         summary.chart(charts.bars(block, "Loss of all accounts by scenario", [RED]))
     steps = data.block(f"Worst scenario {worst}: from the largest names to the whole (USD)", WATERFALL, _by_name(tables, worst))
     if steps:
-        summary.chart(charts.stacked(steps, f"Scenario {worst}: loss by name", WATERFALL_COLOURS))
+        summary.chart(charts.stacked(steps, f"Scenario {worst}: loss by name", LOSS_COLOURS))
     short = data.block(f"Largest shortfalls in {worst} (USD)", ["Shortfall (USD)"], *_shortfalls(tables, worst))
     if short:
         summary.chart(charts.bars(short, f"Largest shortfalls in {worst}", [RED], flat=True))

@@ -115,7 +115,7 @@ class Summary:
         page.put(1, figure.label, "Label")
         place = page.put(2, _reported(value, figure), figure.style, figure.source if value is not None else None)
         self.book.define(defined_name(self.book.name, figure.name), page, place)
-        page.put(3, figure.unit, "Note")
+        page.put(3, figure.unit, "Unit")
         before = read(self.previous, figure.source) if self.previous is not None and figure.source else None
         page.put(4, _reported(before, figure), figure.style)
         page.put(5, _change(value, before, figure), figure.style if _number(value) else "Word")
@@ -133,7 +133,7 @@ class Summary:
             style = "Money" if isinstance(value, Decimal) else "Whole" if isinstance(value, int) else "Word"
             self.page.put(1, label, "Label")
             self.page.put(2, cents(value) if isinstance(value, Decimal) else value, style, source)
-            self.page.put(3, unit, "Note")
+            self.page.put(3, unit, "Unit")
             if colour:
                 self.page.status(6, colour)
                 self._colours.append(colour)
@@ -145,7 +145,7 @@ class Summary:
         """Place a picture; two stand beside each other, below the figures and on a page of their own."""
         if not self._charts:
             self.page.sheet.row_breaks.append(Break(id=self.page.row - 1))
-            self._first_chart = self.page.row
+            self._first_chart = self.page.row + 1
         across, down = self._charts % _CHARTS_ACROSS, self._charts // _CHARTS_ACROSS
         cell = f"{_CHART_COLUMNS[across]}{self._first_chart + down * _CHART_ROWS}"
         self.page.sheet.add_chart(chart, cell)
