@@ -1,5 +1,13 @@
 """All suites, one module per subject."""
 
-from expectations.suites import positions, prices, streams
+from expectations.suites import actions, cash, options, positions, prices, streams, trades
 
-SUITES = (*streams.SUITES, *prices.SUITES, *positions.SUITES)
+SUITES = (
+    *streams.SUITES,
+    *prices.SUITES,
+    *options.SUITES,
+    *trades.SUITES,
+    *positions.SUITES,
+    *cash.SUITES,
+    *actions.SUITES,
+)
