@@ -1,13 +1,29 @@
 """All suites, one module per subject."""
 
-from expectations.suites import actions, cash, options, positions, prices, streams, trades
+from expectations.suites import (
+    actions,
+    capital,
+    cash,
+    certificate,
+    margin,
+    options,
+    positions,
+    prices,
+    reference,
+    streams,
+    trades,
+)
 
 SUITES = (
     *streams.SUITES,
+    *reference.SUITES,
     *prices.SUITES,
     *options.SUITES,
     *trades.SUITES,
     *positions.SUITES,
     *cash.SUITES,
     *actions.SUITES,
+    *margin.SUITES,
+    *capital.SUITES,
+    *certificate.SUITES,
 )

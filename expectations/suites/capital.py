@@ -1,0 +1,112 @@
+"""Capital and reconciliation: the books agree with each other, and no line of a statement is missing."""
+
+import pandas as pd
+
+from expectations.check import CRITICAL, FINANCE, MARGIN, STOCK_RECORD, WARNING, Check, Suite
+from expectations.view import View
+
+_RECONCILIATIONS = (
+    ("stock_record", "Long is short by security: accounts, street and locations balance.", STOCK_RECORD,
+     "Compare the depository's position with the record; a break is booked to difference, with its age."),
+    ("option_clearing", "What accounts hold of a series is what the clearing house holds.", STOCK_RECORD,
+     "Compare with the clearing house's report."),
+    ("cash_to_ledger", "Clients' cash is what the ledger owes them.", FINANCE,
+     "Find the entry that one side lacks; compare the opening balances first."),
+    ("trading_cash", "The day's cash of trading is the same from events and from positions.", STOCK_RECORD,
+     "Replay the day."),
+    ("ledger_sign", "No ledger item is negative in the sense of its line.", FINANCE, "Correct the ledger event."),
+    ("client_quantity_to_firm", "The firm's quantities are the sums of its accounts'.", FINANCE, "Replay the firm."),
+    ("client_cash_to_firm", "The firm's cash is the sum of its accounts'.", FINANCE, "Replay the firm."),
+    ("market_value_to_price_set", "Market values are quantity times multiplier times the one price.", FINANCE,
+     "Seal the cut again: it mixes price sets."),
+    ("margin_lines_to_account", "Margin lines add up to their accounts.", MARGIN, "Replay the account."),
+)  # fmt: skip
+_STATEMENTS = ["net_capital", "requirement", "reserve_customer"]
+
+
+def _checks(view: View) -> pd.DataFrame:
+    checks = view.frame("checks")
+    checks["off"] = view.exact("checks", "difference") != 0
+    return checks
+
+
+def _lines(view: View) -> pd.DataFrame:
+    lines = view.frame("capital_lines")
+    lines["supplied"] = lines["amount"].notna()
+    return lines
+
+
+def _firm(view: View) -> pd.DataFrame:
+    """Every scenario: the firm's loss beside the sum of its accounts'."""
+    firm = view.frame("stress_firm")
+    accounts = view.frame("stress")[["scenario"]]
+    accounts["loss"] = view.exact("stress", "loss")
+    sums = accounts.groupby("scenario")["loss"].sum()
+    added = firm["scenario"].map(sums)
+    firm["compared"] = added.notna()
+    firm["loss_difference"] = (view.exact("stress_firm", "loss") - added.fillna(0).astype("int64")) / 1e6
+    return firm
+
+
+RECONCILIATION = Suite(
+    "capital.reconciliation",
+    "checks",
+    "what was reconciled",
+    FINANCE,
+    _checks,
+    (
+        Check("complete", "Every reconciliation was carried out.", CRITICAL, FINANCE,
+              "A reconciliation over nothing proves nothing: look which input is missing.",
+              "ExpectColumnDistinctValuesToContainSet",
+              {"column": "check", "value_set": [name for name, *_ in _RECONCILIATIONS]}),
+        *(Check(name, text, CRITICAL, owner, step, "ExpectNoRowsWhere",
+                {"condition": f"check == '{name}' and off", "worst": "difference"})
+          for name, text, owner, step in _RECONCILIATIONS),
+    ),
+    needs=("checks",),
+    applies=lambda view: view.is_end_of_day,
+    key=("check", "key", "expected", "found", "difference"),
+)  # fmt: skip
+
+LINES = Suite(
+    "capital.lines",
+    "capital_lines",
+    "lines of the firm's statements",
+    FINANCE,
+    _lines,
+    (
+        Check("statements", "Net capital, the requirement and the customer reserve are computed.", CRITICAL, FINANCE,
+              "Look which input of the firm is missing.", "ExpectColumnDistinctValuesToContainSet",
+              {"column": "statement", "value_set": _STATEMENTS}),
+        Check("supplied", "Every line of net capital and of the requirement has an amount.", CRITICAL, FINANCE,
+              "Send the ledger line: not supplied is not zero.", "ExpectNoRowsWhere",
+              {"condition": "statement in ['net_capital', 'requirement'] and not supplied"}),
+        Check("rule", "Every line names its rule.", WARNING, FINANCE, "Add the paragraph.",
+              "ExpectColumnValueLengthsToBeBetween", {"column": "rule", "min_value": 1}),
+        Check("evidence", "The evidence of every line is V, K or H.", WARNING, FINANCE, "Add the mark.",
+              "ExpectColumnValuesToBeInSet", {"column": "evidence", "value_set": ["V", "K", "H"]}),
+    ),
+    needs=("capital_lines",),
+    applies=lambda view: view.is_end_of_day,
+    key=("statement", "line", "code", "label"),
+)  # fmt: skip
+
+FIRM = Suite(
+    "capital.stress",
+    "stress_firm",
+    "scenarios of the firm",
+    FINANCE,
+    _firm,
+    (
+        Check("sum", "The firm's stress loss is the sum of its accounts', to the micro.", CRITICAL, FINANCE,
+              "Replay the firm.", "ExpectNoRowsWhere",
+              {"condition": "compared and loss_difference != 0", "worst": "loss_difference"}),
+        Check("shortfall", "Client shortfalls are not negative, and the largest is at most their sum.", CRITICAL,
+              FINANCE, "Replay the firm.", "ExpectNoRowsWhere",
+              {"condition": "client_shortfall < 0 or largest_shortfall > client_shortfall"}),
+    ),
+    needs=("stress_firm", "stress"),
+    key=("scenario",),
+)  # fmt: skip
+
+SUITES = (RECONCILIATION, LINES, FIRM)
