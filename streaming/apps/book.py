@@ -19,7 +19,8 @@ from streaming.apps.intake import Check, Counts, Quarantine, first_failures, req
 from streaming.apps.routing import shard_of
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import RawBatch, Stretch
-from streaming.risk.reference import NO_DATE, Kind
+from streaming.risk.capital.inputs import Line, Party, Sale
+from streaming.risk.reference import NO_DATE, AccountKind, Kind
 from streaming.schema import raw, results
 from streaming.schema.model import Topic
 
@@ -30,6 +31,10 @@ TRADE, EXERCISE, ASSIGNMENT = range(3)
 CASH_KINDS = ("opening", "deposit", "withdrawal", "interest", "fee", "transfer")
 CUSTODY_KINDS = ("opening", "location")
 OPENING, LOCATION = range(2)
+ACCOUNT_KINDS = tuple(kind.name.lower() for kind in AccountKind)
+SALES = tuple(sale.name.lower() for sale in Sale)
+PARTIES = tuple(party.name.lower() for party in Party)
+LINES = tuple(str(line) for line in Line)
 LOCATIONS = (
     "box",
     "depository",
@@ -40,7 +45,11 @@ LOCATIONS = (
     "fail_to_deliver",
     "fail_to_receive",
     "transfer",
+    "difference",
+    "dividend_receivable",
+    "suspense",
 )
+"""In the order of capital/inputs.py Location."""
 
 QUANTITY_MAX = 100_000_000
 PRICE_MAX = 1_000_000 * 1_000_000
@@ -447,6 +456,8 @@ def _normalise(feed: _Feed, parsed: Parsed, account: np.ndarray, instrument: np.
     kinds = {"trades": TRADE_KINDS, "cash": CASH_KINDS, "custody": CUSTODY_KINDS}.get(feed.table)
     if kinds:
         columns["kind"] = parsed.among("kind", kinds)
+    for name, values, absent in _CODED.get(feed.table, ()):
+        columns[name] = parsed.among(name, values, absent)
     for item in feed.schema:
         if item.name in columns or item.name not in (*parsed.table.column_names, "day"):
             continue
@@ -464,12 +475,19 @@ def _normalise(feed: _Feed, parsed: Parsed, account: np.ndarray, instrument: np.
     return columns
 
 
+_CODED: Mapping[str, tuple[tuple[str, tuple[str, ...], int], ...]] = {
+    "custody": (("account_kind", ACCOUNT_KINDS, int(AccountKind.CUSTOMER)), ("sale", SALES, int(Sale.NONE))),
+    "firm": (("account_kind", ACCOUNT_KINDS, int(AccountKind.HOUSE)), ("party", PARTIES, int(Party.OTHER))),
+}
+"""By table: text columns that become codes, their values, and the code where absent."""
+
+
 def _trade_checks(parsed: Parsed, columns: Mapping[str, np.ndarray], instruments: pa.Table) -> list[Check]:
-    quantity, price = np.abs(columns["quantity"]), columns["price"]
+    quantity, price = parsed.whole("quantity"), columns["price"]
     code = np.maximum(columns["instrument"], 0)
     known = columns["instrument"] >= 0
     kinds, multipliers = _lookup(instruments, "kind", code), _lookup(instruments, "multiplier", code)
-    notional = quantity.astype(np.float64) * price * np.maximum(multipliers, 1)
+    notional = np.abs(quantity.astype(np.float64)) * price * np.maximum(multipliers, 1)
     return [
         Check(columns["kind"] < 0, "unknown kind", f"kind: expected one of {', '.join(TRADE_KINDS)}"),
         Check(columns["side"] < 0, "unknown side", "side: expected buy or sell"),
@@ -510,13 +528,25 @@ def _custody_checks(parsed: Parsed, columns: Mapping[str, np.ndarray], instrumen
             f"location: expected one of {', '.join(LOCATIONS)}",
         ),
         Check(~place & parsed.absent("cost"), "missing field", "cost: expected a value for an opening position"),
+        *_coded_checks("custody", columns),
     ]
 
 
 def _firm_checks(parsed: Parsed, columns: Mapping[str, np.ndarray], instruments: pa.Table) -> list[Check]:
     return [
+        Check(parsed.among("line", LINES) < 0, "unknown line", f"line: expected one of {', '.join(LINES)}"),
         Check(np.abs(columns["amount"]) > AMOUNT_MAX, "absurd size", "amount: expected at most 1e12"),
+        Check(np.abs(columns["secured"]) > AMOUNT_MAX, "absurd size", "secured: expected at most 1e12"),
+        Check(columns["secured"] < 0, "bad amount", "secured: expected 0 or above"),
         Check(_not_a_currency(parsed), "bad currency", "currency: expected three capital letters"),
+        *_coded_checks("firm", columns),
+    ]
+
+
+def _coded_checks(table: str, columns: Mapping[str, np.ndarray]) -> list[Check]:
+    return [
+        Check(columns[name] < 0, f"unknown {name.replace('_', ' ')}", f"{name}: expected one of {', '.join(values)}")
+        for name, values, _ in _CODED[table]
     ]
 
 

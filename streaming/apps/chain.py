@@ -10,8 +10,13 @@
                       +------------------------------------|-------------------------- book           P shards
                       |                                    |                             |
                       |                                    |                         positions        P shards
-                      |                                    +--- exposure, stress, margin ----         P shards
+                      |                                    +--- exposure, stress, margin -----+       P shards
+                      |                                    |                             |    |
+                      +------------------------------------|----------------- firm_records    |       P shards
+                      |                                    |                             |    |
+                      +------------------------------------+---- firm --------------------+---+       1 shard
 
+The firm takes the sealed tables of the account applications, so it moves from cut to cut.
 An application names its inputs; everything else about the topology follows from that.
 """
 
@@ -19,6 +24,8 @@ from collections.abc import Mapping
 
 from streaming.apps.book import BookApp
 from streaming.apps.exposure import ExposureApp
+from streaming.apps.firm import FirmApp
+from streaming.apps.firm_records import FirmRecordsApp
 from streaming.apps.margin import MarginApp
 from streaming.apps.positions import PositionsApp
 from streaming.apps.price_sets import PriceSetsApp
@@ -42,12 +49,15 @@ def apps() -> tuple[App, ...]:
         ExposureApp(),
         StressApp(),
         MarginApp(),
+        FirmRecordsApp(),
+        FirmApp(),
     )
 
 
 FUSED: Mapping[str, tuple[str, ...]] = {
     "market": ("reference", "price_sets", "valuation"),
-    "accounts": ("book", "positions", "exposure", "stress", "margin"),
+    "accounts": ("book", "positions", "exposure", "stress", "margin", "firm_records"),
+    "firm": ("firm",),
 }
 """The default deployment."""
 

@@ -93,14 +93,30 @@ CUSTODY = Topic(
             "location",
             TEXT,
             text="kind location: box, depository, segregated, loaned, borrowed, pledged, fail_to_deliver, "
-            "fail_to_receive or transfer",
+            "fail_to_receive, transfer, difference, dividend_receivable or suspense",
         ),
         Column(
             "quantity", WHOLE, "units", "signed: long positive. Locations: held or receivable positive, owed negative"
         ),
-        _optional("cost", MONEY, "instrument currency", "kind opening: signed cost basis of the quantity"),
+        _optional(
+            "cost",
+            MONEY,
+            "instrument currency",
+            "kind opening: signed cost basis of the quantity; kind location: contract money, positive: cash collateral "
+            "of a borrow or loan, price of a fail, bank loan of a pledge",
+        ),
         _optional("since", DAY, text="kind location: when a fail, loan or difference arose"),
-        _optional("counterparty", TEXT),
+        _optional("counterparty", TEXT, text="kind location; for an option series the clearing house"),
+        _optional(
+            "account_kind",
+            TEXT,
+            text="kind location: for whom, customer, pab, house or non_customer; default customer",
+        ),
+        _optional(
+            "sale",
+            TEXT,
+            text="fail_to_deliver: none, short, long, market_maker or deemed_owned; default none (treated as short)",
+        ),
         _EVENT_TIME,
         _BUSINESS_DATE,
     ),
@@ -120,7 +136,20 @@ FIRM = Topic(
         _ACCOUNT,
         Column("line", TEXT, text="balance-sheet line, see streaming/risk/capital/inputs.py"),
         Column("currency", TEXT),
-        Column("amount", MONEY, "currency", "signed change of the line: assets and equity positive"),
+        Column(
+            "amount",
+            MONEY,
+            "currency",
+            "change of the item, positive in the sense of its line: a loan taken is positive",
+        ),
+        _optional("reference", TEXT, text="the item's name in the ledger; changes of one item add up; default: id"),
+        _optional("account_kind", TEXT, text="for whom: customer, pab, house or non_customer; default house"),
+        _optional("secured", MONEY, "currency", "market value of the collateral held against a receivable"),
+        _optional(
+            "party",
+            TEXT,
+            text="what the counterparty is: other, broker_dealer, clearing_agency, bank or affiliate; default other",
+        ),
         _optional("counterparty", TEXT),
         _optional("instrument", TEXT, text="the security concerned, for financing and fails"),
         _optional("since", DAY, text="when the item arose; decides its age"),

@@ -134,9 +134,11 @@ CUSTODY = pa.schema(
         ("cost", I64),
         ("since", I32),
         ("counterparty", TEXT),
+        ("account_kind", I8),
+        ("sale", I8),
     ]
 )
-"""Accepted opening positions and movements of the stock record."""
+"""Accepted opening positions and movements of the stock record; ``sale`` is a capital/inputs.py Sale."""
 
 FIRM = pa.schema(
     [
@@ -148,6 +150,10 @@ FIRM = pa.schema(
         ("instrument", I32),
         ("since", I32),
         ("due", I32),
+        ("reference", TEXT),
+        ("account_kind", I8),
+        ("secured", I64),
+        ("party", I8),
     ]
 )
-"""Accepted changes of the firm's balance sheet."""
+"""Accepted changes of the firm's balance sheet; ``party`` is a capital/inputs.py Party."""

@@ -1,0 +1,231 @@
+"""The firm: net capital, reserves, notices and reconciliations at every cut, from the sealed tables of all shards.
+
+Sums are exact and every account lies in one shard, so the number of shards never changes a cent. What the next day has
+to know (since when an account is deficient, calls, deposits due) is carried from end of day to end of day: cuts in
+between change nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+
+from streaming.apps import views
+from streaming.apps.book import CASH_KINDS
+from streaming.apps.firm_carry import Carry, closed, open_at
+from streaming.apps.firm_checks import reconcile, sealed_checks
+from streaming.apps.firm_inputs import Ids, Records, balance_sheet, book, calendar, codes, numbers, stock_record, summed
+from streaming.apps.firm_statements import headlines_table, inputs_table, lines_table, notices_table, statements
+from streaming.apps.firm_stress import stress_table
+from streaming.apps.rules import rules_in_force
+from streaming.engine.canonical import decimal_to_int64
+from streaming.engine.epochs import Epoch
+from streaming.engine.stretch import Stretch
+from streaming.risk.capital import clients
+from streaming.risk.capital.computation import Capital, Ledger, compute
+from streaming.risk.capital.inputs import Book, Cut, Elections
+from streaming.risk.capital.marking import marks, rates
+from streaming.risk.market import PriceSet
+from streaming.risk.money import fraction
+from streaming.risk.reference import AccountKind, Accounts, Instruments, MarginType
+from streaming.risk.rulebook import Rules
+from streaming.schema import results, sealed
+
+ELECTIONS = Elections()
+"""The alternative method, theoretical options haircut, daily reserve computation; a prime broker."""
+_EPOCH_DAY = date(1970, 1, 1)
+_SEALED = {
+    "positions.sealed": ("positions", "cash"),
+    "exposure.sealed": ("pnl",),
+    "margin.sealed": ("margin", "margin_lines"),
+    "stress.sealed": ("stress",),
+}
+"""What is taken from the sealed topics of other applications."""
+_RECORDS = {
+    "items": (
+        ("instrument", "account_kind", "sale", "counterparty", "since", "location"),
+        {"quantity": "sum", "cost": "sum", "reference": "min"},
+    ),
+    "ledger": (
+        ("line", "reference", "currency", "account_kind", "party"),
+        {"amount": "sum", "secured": "sum", "since": "min"},
+    ),
+    "cash": (("account", "currency", "kind"), {"amount": "sum"}),
+    "settlements": (("instrument", "settle"), {"quantity": "sum"}),
+}
+"""How the records of the shards add up: keys and measures."""
+_INCOME = (CASH_KINDS.index("interest"), CASH_KINDS.index("fee"))
+"""Kinds of cash movements that are the firm's income when charged."""
+_TABLES = (
+    sealed.CAPITAL_LINES,
+    sealed.CAPITAL_INPUTS,
+    sealed.NOTICES,
+    sealed.CHECKS,
+    sealed.HEADLINES,
+    sealed.STRESS_FIRM,
+)
+
+
+@dataclass(slots=True)
+class FirmState:
+    """The newest results, and what is carried from day to day."""
+
+    instruments: pa.Table = field(default_factory=results.INSTRUMENTS.empty_table)
+    accounts: pa.Table = field(default_factory=results.ACCOUNTS.empty_table)
+    carry: Carry = field(default_factory=Carry)
+    tables: dict = field(default_factory=lambda: {table.name: table.arrow.empty_table() for table in _TABLES})
+    """The sealed tables of the newest cut."""
+
+
+class FirmApp:
+    """Capital of the firm at every cut."""
+
+    name = "firm"
+    inputs = ("reference", "price_sets", "firm_records", *_SEALED)
+    sharded = False
+    state = FirmState
+
+    def __init__(self) -> None:
+        self._instruments, self._accounts = views.instruments_view(), views.accounts_view()
+
+    def empty(self, shard: int, shards: int) -> FirmState:
+        return FirmState()
+
+    def apply(self, state: FirmState, stretch: Stretch) -> tuple[FirmState, Mapping[str, pa.Table]]:
+        for name in ("instruments", "accounts"):
+            for table in stretch.tables("reference", name):
+                setattr(state, name, table)
+        prices = stretch.tables("price_sets", "prices")
+        if not stretch.last.cut or not prices or not stretch.tables("positions.sealed", "positions"):
+            return state, {}
+        (fx,) = stretch.tables("price_sets", "fx")
+        instruments, accounts = self._instruments(state.instruments), self._accounts(state.accounts)
+        market = views.price_set(stretch.last.price_set, stretch.last.time, prices[-1], fx)
+        firm = _Firm(state, stretch, instruments, accounts, views.padded(market, len(instruments)))
+        state.tables = firm.tables()
+        if stretch.last.cut.endswith("/eod"):
+            state.carry = firm.carried()
+        return state, {}
+
+    def seal(self, state: FirmState, epoch: Epoch) -> Mapping[str, pa.Table]:
+        return state.tables
+
+
+class _Firm:
+    """One cut of the firm."""
+
+    def __init__(
+        self, state: FirmState, stretch: Stretch, instruments: Instruments, accounts: Accounts, market: PriceSet
+    ) -> None:
+        self.rules: Rules = rules_in_force(stretch.versions)
+        self.instruments, self.accounts, self.market = instruments, accounts, market
+        self.day = (stretch.last.day - _EPOCH_DAY).days
+        self.ids = Ids(state.accounts["id"], state.instruments["id"])
+        self.rows = {name: stretch.tables(topic, name) for topic, names in _SEALED.items() for name in names}
+        self.records = Records(
+            **{
+                name: summed(stretch.tables("firm_records", name), keys, measures)
+                for name, (keys, measures) in _RECORDS.items()
+            }
+        )
+        sessions, closes = calendar()
+        today = int(np.searchsorted(sessions.day, self.day))
+        over = sessions.day[today] != self.day or stretch.last.time >= closes[today]
+        self.cut = Cut(self.day, sessions, market, after_close=bool(over))
+        self.books = self._books()
+        ready = marks(instruments, market)
+        self.part = clients.merge([clients.part(item, ready, market, self.rules) for item in self.books])
+        self.carry = open_at(state.carry, self.day, *self._deficiencies())
+        self.record = stock_record(self.records, instruments, market, self.day)
+        self.checks = reconcile(self.books, self.part, self.record, self.records, self.rows, self.ids, market)
+        self.ledger = self._ledger()
+        self.capital: Capital = compute(self.part, instruments, accounts, self.ledger, self.cut, ELECTIONS, self.rules)
+
+    def _books(self) -> list[Book]:
+        empty = {"positions": sealed.POSITIONS, "cash": sealed.CASH}
+        shards = max(len(self.rows[name]) for name in empty)
+        pairs = [
+            [*self.rows[name], *[table.arrow.empty_table()] * (shards - len(self.rows[name]))]
+            for name, table in empty.items()
+        ]
+        return [
+            book(positions, cash, self.instruments, self.accounts, self.ids)
+            for positions, cash in zip(*pairs, strict=True)
+        ]
+
+    def _deficiencies(self) -> tuple[np.ndarray, np.ndarray]:
+        """Accounts below their maintenance requirement, and by how much; the firm's own have none."""
+        account, excess = self._by_account("margin", "excess")
+        short = (excess < 0) & (self.accounts.kind[account] != AccountKind.HOUSE)
+        order = np.argsort(account[short], kind="stable")
+        return account[short][order], -excess[short][order]
+
+    def _by_account(self, name: str, column: str) -> tuple[np.ndarray, np.ndarray]:
+        tables: Sequence[pa.Table] = self.rows[name]
+        none = np.empty(0, np.int64)
+        account = [codes(table["account"], self.ids.accounts) for table in tables]
+        return (
+            np.concatenate(account or [none]),
+            np.concatenate([decimal_to_int64(table[column]) for table in tables] or [none]),
+        )
+
+    def _ledger(self) -> Ledger:
+        return Ledger(
+            sheet=balance_sheet(self.records, self._result(), self.market),
+            record=self.record,
+            deficiencies=self.carry.deficiencies(),
+            calls=self.carry.margin_calls(),
+            month_end_credits=self.carry.month_end_credits,
+            portfolio_margin=self._portfolio_margin(),
+            differences=len(self.checks.failing),
+            open_deposits=self.carry.open_deposits(),
+        )
+
+    def _portfolio_margin(self) -> int:
+        account, requirement = self._by_account("margin", "portfolio")
+        counted = (self.accounts.margin_type[account] == MarginType.PORTFOLIO) & (
+            self.accounts.kind[account] != AccountKind.HOUSE
+        )
+        return int(requirement[counted].sum())
+
+    def _result(self) -> dict[str, int]:
+        """The day's result by its source, USD micros: rows of equity, profit positive."""
+        account, profit = self._by_account("pnl", "day_pnl_usd")
+        house = self.accounts.kind == AccountKind.HOUSE
+        owner, fees = self._by_account("positions", "fees")
+        currency = np.concatenate(
+            [table["currency"].to_numpy(zero_copy_only=False) for table in self.rows["positions"]]
+        )
+        fees = self._in_dollars(currency, fees)
+        booked, kind, amount = numbers(self.records.cash, "account", "kind", "amount")
+        amount = self._in_dollars(self.records.cash["currency"].to_numpy(zero_copy_only=False), amount)
+        charged = np.isin(kind, _INCOME) & ~house[booked]
+        return {
+            "result of the day: own positions": int(profit[house[account]].sum()),
+            "result of the day: commissions and fees": int(fees[~house[owner]].sum()),
+            "result of the day: interest and charges": -int(amount[charged].sum()),
+        }
+
+    def _in_dollars(self, currency: np.ndarray, amount: np.ndarray) -> np.ndarray:
+        rate, _ = rates(currency, self.market)
+        return np.asarray(fraction(amount, rate), np.int64)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Everything that is sealed."""
+        found = statements(self.capital)
+        failing = len(self.checks.failing)
+        more = {"reconciliation_differences": (failing, "rows", "Reconciliation rows that do not balance")}
+        return {
+            "capital_lines": lines_table(found, self.rules),
+            "capital_inputs": inputs_table(found),
+            "notices": notices_table(self.capital.tests),
+            "checks": sealed_checks(self.checks),
+            "headlines": headlines_table(self.capital, more),
+            "stress_firm": stress_table(self.rows["stress"], self.accounts, self.ids),
+        }
+
+    def carried(self) -> Carry:
+        """What the next day has to know of this end of day."""
+        return closed(self.carry, self.day, self.cut.sessions, (self.capital.customer, self.capital.pab))
