@@ -201,14 +201,13 @@ class Book:
 
         Returns the sheets' titles; a table that the cut does not have is one sheet saying so.
         """
-        schema = TABLES[table]
-        purpose = purpose or schema.text
-        sealed = self.tables.get(table)
-        if sealed is None:
-            page = self.page(title, kind, purpose)
+        schema, sealed = TABLES.get(table), self.tables.get(table)
+        if schema is None or sealed is None:
+            page = self.page(title, kind, purpose or (schema.text if schema else ""))
             page.line(["Not computed at this cut."], "Text")
             page.widths(_WIDEST)
             return [title]
+        purpose = purpose or schema.text
         chosen = sealed if rows is None else sealed.take(pa.array(rows, pa.int64()))
         titles = self.listing(title, schema, chosen, kind, purpose)
         for start, name in zip(range(0, max(chosen.num_rows, 1), ROOM), titles, strict=True):

@@ -77,19 +77,50 @@ _HEADROOM = (
     Figure("headroom_5pct", "Headroom to 5% of debits", _headroom("debits_5pct"), limit=_may_be_negative),
     Figure("headroom_120pct", "Headroom to 120% of the minimum", _headroom("minimum_120pct"), limit=_may_be_negative),
     Figure("headroom_minimum", "Headroom to the minimum itself", _headroom("below_minimum"), limit=not_negative),
-    Figure("headroom_financing_payable", "Headroom to 2,500%: loaned and repo", _headroom("financing_payable"),
-           limit=_may_be_negative),
-    Figure("headroom_financing_receivable", "Headroom to 2,500%: borrowed and reverse repo",
-           _headroom("financing_receivable"), limit=_may_be_negative),
-    Figure("headroom_portfolio_margin", "Headroom of portfolio margin to ten times net capital",
-           _headroom("portfolio_margin_10x"), limit=_may_be_negative),
-    Figure("notices_fired", "Notices that fire", Source("notices", "code", "count", (("fires", "=", "True"),)), "notices",
-           "Whole", none_or_breach, "see Notices for what each asks and by when"),
-    Figure("notices_red", "Notices at red", Source("notices", "code", "count", (("level", "=", "red"),)), "notices", "Whole",
-           none_or_breach),
-    Figure("notices_amber", "Notices at amber, or not testable", Source("notices", "code", "count", (("level", "=", "amber"),)),
-           "notices", "Whole", none_is_green),
-)  # fmt: skip
+    Figure(
+        "headroom_financing_payable",
+        "Headroom to 2,500%: loaned and repo",
+        _headroom("financing_payable"),
+        limit=_may_be_negative,
+    ),
+    Figure(
+        "headroom_financing_receivable",
+        "Headroom to 2,500%: borrowed and reverse repo",
+        _headroom("financing_receivable"),
+        limit=_may_be_negative,
+    ),
+    Figure(
+        "headroom_portfolio_margin",
+        "Headroom of portfolio margin to ten times net capital",
+        _headroom("portfolio_margin_10x"),
+        limit=_may_be_negative,
+    ),
+    Figure(
+        "notices_fired",
+        "Notices that fire",
+        Source("notices", "code", "count", (("fires", "=", "True"),)),
+        "notices",
+        "Whole",
+        none_or_breach,
+        "see Notices for what each asks and by when",
+    ),
+    Figure(
+        "notices_red",
+        "Notices at red",
+        Source("notices", "code", "count", (("level", "=", "red"),)),
+        "notices",
+        "Whole",
+        none_or_breach,
+    ),
+    Figure(
+        "notices_amber",
+        "Notices at amber, or not testable",
+        Source("notices", "code", "count", (("level", "=", "amber"),)),
+        "notices",
+        "Whole",
+        none_is_green,
+    ),
+)
 
 
 def _reserve_line(statement: str, code: str) -> Source:
@@ -99,17 +130,30 @@ def _reserve_line(statement: str, code: str) -> Source:
 _RESERVE = (
     Figure("reserve_required", "Customer reserve required", _headline("reserve_customer_required")),
     Figure("reserve_held", "Customer reserve bank account", _headline("reserve_customer_on_deposit")),
-    Figure("reserve_to_deposit", "Customer reserve to deposit", _reserve_line("reserve_customer", "shortfall"),
-           note="negative: may be withdrawn"),
+    Figure(
+        "reserve_to_deposit",
+        "Customer reserve to deposit",
+        _reserve_line("reserve_customer", "shortfall"),
+        note="negative: may be withdrawn",
+    ),
     Figure("pab_required", "PAB reserve required", _headline("reserve_pab_required")),
     Figure("pab_held", "PAB reserve bank account", _headline("reserve_pab_on_deposit")),
-    Figure("pab_to_deposit", "PAB reserve to deposit", _reserve_line("reserve_pab", "shortfall"),
-           note="negative: may be withdrawn"),
+    Figure(
+        "pab_to_deposit",
+        "PAB reserve to deposit",
+        _reserve_line("reserve_pab", "shortfall"),
+        note="negative: may be withdrawn",
+    ),
     Figure("segregation_deficits", "Segregation deficits", _headline("segregation_deficits"), limit=none_or_breach),
-    Figure("deposits_missed", "Reserve deposits missed",
-           Source("notices", "code", "count", (("code", "starts", "reserve_deposit_"), ("fires", "=", "True"))), "notices",
-           "Whole", none_or_breach),
-)  # fmt: skip
+    Figure(
+        "deposits_missed",
+        "Reserve deposits missed",
+        Source("notices", "code", "count", (("code", "starts", "reserve_deposit_"), ("fires", "=", "True"))),
+        "notices",
+        "Whole",
+        none_or_breach,
+    ),
+)
 
 
 def _other_headlines(tables: Tables) -> list[Figure]:
@@ -127,7 +171,9 @@ def _other_headlines(tables: Tables) -> list[Figure]:
     for row in rows.select(["name", "unit", "label"]).to_pylist():
         if row["name"] not in shown:
             money = row["unit"].upper() == "USD"
-            figure = Figure(row["name"], row["label"], _headline(row["name"]), row["unit"], "Money" if money else "Rate")
+            figure = Figure(
+                row["name"], row["label"], _headline(row["name"]), row["unit"], "Money" if money else "Rate"
+            )
             found.append(figure)
     return found
 
@@ -151,10 +197,15 @@ def _bridge(tables: Tables) -> list[tuple[str, Decimal, tuple[Source, ...]]]:
     steps = []
     for label, sign, prefixes, _ in _BRIDGE:
         sources = tuple(
-            Source("capital_lines", "amount", "sum", (("statement", "=", "net_capital"), ("code", "starts", prefix)),
-                   negate=sign == "less")
+            Source(
+                "capital_lines",
+                "amount",
+                "sum",
+                (("statement", "=", "net_capital"), ("code", "starts", prefix)),
+                negate=sign == "less",
+            )
             for prefix in prefixes
-        )  # fmt: skip
+        )
         values = [read(tables, source) or Decimal(0) for source in sources]
         steps.append((label, sum(values, Decimal(0)), sources))
     return steps
@@ -256,27 +307,38 @@ def _items(statement: str, code: str, lines: Sequence[dict]) -> list[Decimal]:
 
 def _reconciliations(tables: Tables) -> list[Reconciliation]:
     found = [
-        Reconciliation("Bridge: steps = net capital", (_NET,),
-                       tuple(source for _, _, sources in _bridge(tables) for source in sources)),
+        Reconciliation(
+            "Bridge: steps = net capital",
+            (_NET,),
+            tuple(source for _, _, sources in _bridge(tables) for source in sources),
+        ),
         Reconciliation("Headline net capital = statement", (_NET,), (_headline("net_capital"),)),
-        Reconciliation("Headline excess = net capital - required", (_headline("excess"),),
-                       (_headline("net_capital"), replace(_headline("required"), negate=True))),
-    ]  # fmt: skip
+        Reconciliation(
+            "Headline excess = net capital - required",
+            (_headline("excess"),),
+            (_headline("net_capital"), replace(_headline("required"), negate=True)),
+        ),
+    ]
     rows = tables.get("capital_lines")
     if rows is None or "capital_inputs" not in tables:
         return found
     below = tables.get("capital_inputs")
     assert below is not None
-    pairs = below.group_by(["statement", "line"], use_threads=False).aggregate([]).sort_by(
-        [("statement", "ascending"), ("line", "ascending")]
-    )  # fmt: skip
+    pairs = (
+        below.group_by(["statement", "line"], use_threads=False)
+        .aggregate([])
+        .sort_by([("statement", "ascending"), ("line", "ascending")])
+    )
     for statement, line in zip(pairs["statement"].to_pylist(), pairs["line"].to_pylist(), strict=True):
         where = (("statement", "=", statement), ("line", "=", str(line)))
         code = read(tables, Source("capital_lines", "code", where=where))
         found.append(
-            Reconciliation(f"Rows below the lines: {statement} {code} = its line", (at("capital_lines", "amount",
-                           statement=statement, line=line),), (Source("capital_inputs", "amount", "sum", where),))
-        )  # fmt: skip
+            Reconciliation(
+                f"Rows below the lines: {statement} {code} = its line",
+                (at("capital_lines", "amount", statement=statement, line=line),),
+                (Source("capital_inputs", "amount", "sum", where),),
+            )
+        )
     return found
 
 
@@ -286,8 +348,9 @@ def _pictures(summary: Summary, data: ChartData, tables: Tables, context: Contex
     if steps:
         net = read(tables, _NET)
         walk = [(label, amount, begins) for (label, amount, _), (*_, begins) in zip(steps, _BRIDGE, strict=True)]
-        rows = charts.waterfall([*((label, cents(amount), begins) for label, amount, begins in walk),
-                                 ("Net capital", cents(net), True)])  # fmt: skip
+        rows = charts.waterfall(
+            [*((label, cents(amount), begins) for label, amount, begins in walk), ("Net capital", cents(net), True)]
+        )
     block = data.block("From equity to net capital (USD)", WATERFALL, rows)
     if block:
         summary.chart(charts.stacked(block, "From equity to net capital", WATERFALL_COLOURS))
@@ -331,4 +394,3 @@ def _credits_debits(tables: Tables):
             rows.append((label, tuple(map(cents, values))))
             sources.append(pair)
     return rows, lambda row, column: sources[row][column]
-

@@ -68,9 +68,7 @@ def _control(character: str) -> str:
     return f"_x{code:04X}_" if bad else character
 
 
-def rows_xml(
-    columns: Sequence[CellColumn], rows: int, first_row: int
-) -> Iterator[bytes]:
+def rows_xml(columns: Sequence[CellColumn], rows: int, first_row: int) -> Iterator[bytes]:
     """``<row>`` elements for rows 0 to ``rows`` of the columns, the first in sheet row ``first_row``."""
     for start in range(0, rows, CHUNK_ROWS):
         count = min(CHUNK_ROWS, rows - start)

@@ -8,8 +8,8 @@ from openpyxl.chart import AreaChart, BarChart, LineChart, Reference
 from openpyxl.chart.shapes import GraphicalProperties
 from openpyxl.chart.text import RichText, Text
 from openpyxl.chart.title import Title
-from openpyxl.drawing.text import CharacterProperties, Paragraph, ParagraphProperties, RegularTextRun
 from openpyxl.drawing.line import LineProperties
+from openpyxl.drawing.text import CharacterProperties, Paragraph, ParagraphProperties, RegularTextRun
 
 from reports.book import Book, Page
 from reports.sources import Source
@@ -136,7 +136,9 @@ def area(block: Block, title: str, colour: str) -> AreaChart:
 
 def _finished(chart, title: str, colours: Sequence[str | None], amounts: bool):
     chart.title = Title(
-        tx=Text(rich=RichText(p=[Paragraph(ParagraphProperties(defRPr=_HEADING), r=[RegularTextRun(_HEADING, title)])])),
+        tx=Text(
+            rich=RichText(p=[Paragraph(ParagraphProperties(defRPr=_HEADING), r=[RegularTextRun(_HEADING, title)])])
+        ),
         overlay=False,
     )
     chart.width, chart.height = WIDTH_CM, HEIGHT_CM
@@ -177,7 +179,7 @@ def waterfall(steps: Sequence[tuple[str, Decimal, bool]]) -> list[tuple[str, tup
     A step is (label, amount, whether the amount is a level and not a move). A move's bar stands on a base that is not
     drawn; a move that crosses zero has a bar on both sides and no base.
     """
-    rows = []
+    rows: list[tuple[str, tuple[Decimal, ...]]] = []
     zero = level = Decimal(0)
     for label, amount, is_level in steps:
         if is_level:

@@ -11,7 +11,6 @@ from reports.book import Book, as_time
 from reports.context import Context
 from reports.looks import KINDS
 from reports.sources import Source, read
-from streaming.schema.sealed import TABLES
 
 _ROLES = (
     ("Figures and margin calls", "margin desk lead"),
@@ -32,7 +31,7 @@ def parameters_sheet(book: Book) -> None:
     """The rule parameters in force; their evidence marks say what still needs confirming."""
     versions = book.tables.cut.manifest["versions"]
     purpose = f"Rule parameters of rulebook {versions['rulebook']} in force on the rule date {versions['rule_date']}."
-    if "parameters" in TABLES and "parameters" in book.tables:
+    if "parameters" in book.tables:
         book.detail("Parameters", "parameters", "Parameter", purpose=purpose)
         return
     page = book.page("Parameters", "Parameter", purpose)
@@ -46,7 +45,9 @@ def parameters_sheet(book: Book) -> None:
     }
     for name, value in sorted(versions.items()):
         page.line([name, value, meaning.get(name, "announced with the epoch of the cut")])
-    page.line(["parameters", "not computed at this cut", "the cut has no table of parameters; the version above names them"])
+    page.line(
+        ["parameters", "not computed at this cut", "the cut has no table of parameters; the version above names them"]
+    )
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,48 @@ def checks_sheet(book: Book, context: Context, reconciliations: Sequence[Reconci
     page.widths(16, 62, 12, 30, 30, 20, 18, 26, 60)
     for item in reconciliations:
         expected, found = item.sums(book.tables)
-        _check_line(page, "workbook", item.check, "critical", expected, found, None, "risk technology on call",
-                    "compare the sheets named in the check")  # fmt: skip
+        _check_line(
+            page,
+            "workbook",
+            item.check,
+            "critical",
+            expected,
+            found,
+            None,
+            "risk technology on call",
+            "compare the sheets named in the check",
+        )
     for title, place in book.sheets.items():
         if "rows" not in place and place["first"] == 0:
-            sheets = [other for other in book.sheets.values() if other["table"] == place["table"] and "rows" not in other]
+            sheets = [
+                other for other in book.sheets.values() if other["table"] == place["table"] and "rows" not in other
+            ]
             count = sum(int(str(other["count"])) for other in sheets)
             expected_rows = book.tables.cut.manifest["tables"][place["table"]]["rows"]
-            _check_line(page, "rows", f"{title}: rows of table {place['table']}", "critical", Decimal(expected_rows),
-                        Decimal(count), None, "risk technology on call", "build the workbook again")  # fmt: skip
+            _check_line(
+                page,
+                "rows",
+                f"{title}: rows of table {place['table']}",
+                "critical",
+                Decimal(expected_rows),
+                Decimal(count),
+                None,
+                "risk technology on call",
+                "build the workbook again",
+            )
     _sealed_checks(book, page)
-    for item in sorted(context.checks, key=lambda item: (str(item["suite"]), str(item["check"]))):
-        _check_line(page, "expectation", f"{item['suite']}: {item['check']}", str(item["severity"]), item["expected"],
-                    item["observed"], bool(item["passed"]), str(item["owner"]), str(item["next_step"]))  # fmt: skip
+    for judged in sorted(context.checks, key=lambda one: (str(one["suite"]), str(one["check"]))):
+        _check_line(
+            page,
+            "expectation",
+            f"{judged['suite']}: {judged['check']}",
+            str(judged["severity"]),
+            judged["expected"],
+            judged["observed"],
+            bool(judged["passed"]),
+            str(judged["owner"]),
+            str(judged["next_step"]),
+        )
     for override in context.overrides:
         text = "; ".join(f"{name} {value}" for name, value in sorted(override.items()))
         page.line(["override", text, "", "", "", "", "overridden", "", ""])
@@ -103,8 +133,17 @@ def _sealed_checks(book: Book, page) -> None:
         compared = read(book.tables, Source("checks", "key", "count", (("check", "=", name),)))
         where = (("check", "=", name), ("difference", "=", "0"))
         equal = read(book.tables, Source("checks", "key", "count", where))
-        _check_line(page, "reconciliation", f"{name}: keys compared and equal", "critical", Decimal(compared),
-                    Decimal(equal), None, "operations control", "see Reconciliations")  # fmt: skip
+        _check_line(
+            page,
+            "reconciliation",
+            f"{name}: keys compared and equal",
+            "critical",
+            Decimal(compared),
+            Decimal(equal),
+            None,
+            "operations control",
+            "see Reconciliations",
+        )
 
 
 def _check_line(page, kind, check, severity, expected, found, passed, owner, next_step) -> None:
@@ -156,9 +195,11 @@ def about_sheet(book: Book, context: Context, purpose: str) -> None:
     generated = [("Generated", text, "") for text in context.generated] or [("Generated", "nothing", "")]
     _list(page, "What is generated", generated)
     _list(page, "Whom to ask", [(subject, role, "") for subject, role in _ROLES])
-    _list(page, "Offsets: first event after the cut, by partition", [
-        (topic, ", ".join(map(str, ends)), "") for topic, ends in manifest["offsets"].items()
-    ])  # fmt: skip
+    _list(
+        page,
+        "Offsets: first event after the cut, by partition",
+        [(topic, ", ".join(map(str, ends)), "") for topic, ends in manifest["offsets"].items()],
+    )
     page.head(["Table", "SHA-256 of its business rows", "Rows"])
     for name, entry in manifest["tables"].items():
         page.line([name, entry["digest"], entry["rows"]], ["Label", "Text", "Whole"])

@@ -23,13 +23,18 @@ CHANGES = Table(
         Column("unit", TEXT),
         Column("old", _NUMBER, "unit of the column", required=False),
         Column("new", _NUMBER, "unit of the column", required=False),
-        Column("change", _NUMBER, "unit of the column", "new less old; a row that came or went counts from or to zero",
-               required=False),
+        Column(
+            "change",
+            _NUMBER,
+            "unit of the column",
+            "new less old; a row that came or went counts from or to zero",
+            required=False,
+        ),
         Column("old_text", TEXT, text="where the column is no number", required=False),
         Column("new_text", TEXT, required=False),
     ),
     "Every cell that differs between two versions of a cut.",
-)  # fmt: skip
+)
 """Not a sealed table: the difference of two."""
 _OLD, _NEW = "old@", "new@"
 
@@ -75,8 +80,8 @@ def _table_changes(schema: Table, old: pa.Table, new: pa.Table) -> list[pa.Table
         found.append(_rows(schema.name, column, text, left, right, pc.or_(unequal, pc.or_(came, went))))
     if not values:
         blank = Column("", TEXT)
-        states = [pc.if_else(gone, "none", "row") for gone in (came, went)]
-        found.append(_rows(schema.name, blank, text, *states, pc.or_(came, went)))
+        left, right = (pc.if_else(gone, "none", "row") for gone in (came, went))
+        found.append(_rows(schema.name, blank, text, left, right, pc.or_(came, went)))
     return [rows for rows in found if rows.num_rows]
 
 
@@ -105,14 +110,18 @@ def difference_workbook(first: SealedCut, second: SealedCut, path: Path) -> pa.T
     changes = difference(first, second)
     old, new = first.manifest, second.manifest
     book = Book("difference", "Difference", Tables(second))
-    page = book.page("Summary", "Result", f"Changes from {old['cut']} v{old['version']} to {new['cut']} v{new['version']}.")
+    page = book.page(
+        "Summary", "Result", f"Changes from {old['cut']} v{old['version']} to {new['cut']} v{new['version']}."
+    )
     page.widths(26, 28, 16, 26, 14)
     page.head(["Table", "Column", "Changed cells", "Change (unit of the column)", "Unit"])
     page.freeze(filtered=5)
     groups = changes.group_by(["table", "column", "unit"]).aggregate([("key", "count"), ("change", "sum")])
     for row in groups.sort_by([("table", "ascending"), ("column", "ascending")]).to_pylist():
-        page.line([row["table"], row["column"], row["key_count"], row["change_sum"], row["unit"]],
-                  ["Text", "Text", "Whole", "Money", "Unit"])  # fmt: skip
+        page.line(
+            [row["table"], row["column"], row["key_count"], row["change_sum"], row["unit"]],
+            ["Text", "Text", "Whole", "Money", "Unit"],
+        )
     if not changes.num_rows:
         page.line(["No cell differs."])
     book.listing("Difference", CHANGES, changes, "Result", CHANGES.text)

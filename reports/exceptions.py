@@ -85,7 +85,9 @@ def exceptions_sheets(book: Book, exceptions: Exceptions) -> None:
     prices = book.tables.get("prices")
     if prices is not None:
         poor = np.flatnonzero(pc.not_equal(prices["status"], "good").to_numpy())
-        book.detail("Price exceptions", "prices", "Check", poor, "Prices that are not good: carried on, stale or missing.")
+        book.detail(
+            "Price exceptions", "prices", "Check", poor, "Prices that are not good: carried on, stale or missing."
+        )
 
 
 _WHERE = {

@@ -38,8 +38,11 @@ def _moves(scenario: str) -> tuple[int, int] | None:
 
 def heat_map(book: Book) -> None:
     """Spot moves down, volatility moves across; red loses, green gains."""
-    page = book.page("Heat map", "Result", "Loss of all accounts (USD) by joint move of spot (%) and volatility (%);"
-                     " positive = loss.")  # fmt: skip
+    page = book.page(
+        "Heat map",
+        "Result",
+        "Loss of all accounts (USD) by joint move of spot (%) and volatility (%); positive = loss.",
+    )
     cells, table = grid_losses(book.tables)
     if not cells:
         page.line(["The spot x volatility grid: not computed at this cut."])
@@ -54,12 +57,19 @@ def heat_map(book: Book) -> None:
         page.put(1, f"{spot:+d}%", "Label")
         for column, vol in enumerate(vols, 2):
             loss = cells.get((spot, vol))
-            where = (("scenario", "=", f"GRID/{spot:+d}%/{vol:+d}%"),)
+            where: tuple[tuple[str, str, str], ...] = (("scenario", "=", f"GRID/{spot:+d}%/{vol:+d}%"),)
             if table == "stress_totals":
                 where = (("level", "=", "firm"), *where)
             page.put(column, None if loss is None else cents(loss), "Money", Source(table, "loss", "sum", where))
         page.row += 1
     shown = f"B{first}:{get_column_letter(1 + len(vols))}{page.row - 1}"
-    scale = ColorScaleRule(start_type="min", start_color=_GREEN, mid_type="num", mid_value=0, mid_color=_WHITE,
-                           end_type="max", end_color=_RED)  # fmt: skip
+    scale = ColorScaleRule(
+        start_type="min",
+        start_color=_GREEN,
+        mid_type="num",
+        mid_value=0,
+        mid_color=_WHITE,
+        end_type="max",
+        end_color=_RED,
+    )
     page.sheet.conditional_formatting.add(shown, scale)

@@ -109,16 +109,22 @@ def _styles() -> list[NamedStyle]:
         NamedStyle("Title", font=Font(_FONT, 16, bold=True, color=_INK)),
         NamedStyle("Section", font=Font(_FONT, 12, bold=True, color=_INK), border=Border(bottom=Side("thin"))),
         NamedStyle("Note", font=Font(_FONT, 9, italic=True, color=_GREY), alignment=Alignment(vertical="top")),
-        NamedStyle("Unit", font=Font(_FONT, 9, italic=True, color=_GREY), alignment=Alignment(vertical="top", indent=1)),
+        NamedStyle(
+            "Unit", font=Font(_FONT, 9, italic=True, color=_GREY), alignment=Alignment(vertical="top", indent=1)
+        ),
         NamedStyle("Wrapped note", font=Font(_FONT, 9, italic=True, color=_GREY), alignment=wrapped),
         NamedStyle("Link", font=Font(_FONT, 10, underline="single", color=_INPUT)),
         NamedStyle("Label", font=Font(_FONT, 10, color=_INK), border=under, alignment=wrapped),
         NamedStyle("Wrapped text", font=Font(_FONT, 10, color=_INK), alignment=wrapped, number_format="@"),
         NamedStyle("Missing", font=Font(_FONT, 10, italic=True, color=_GREY), alignment=right, number_format="@"),
         NamedStyle("Rounding", font=Font(_FONT, 9, italic=True, color=_GREY), number_format=_MONEY, alignment=right),
-        NamedStyle("Total", font=Font(_FONT, 10, bold=True, color=_INK), number_format=_MONEY,
-                   border=Border(top=Side("thin"), bottom=Side("double"))),
-    ]  # fmt: skip
+        NamedStyle(
+            "Total",
+            font=Font(_FONT, 10, bold=True, color=_INK),
+            number_format=_MONEY,
+            border=Border(top=Side("thin"), bottom=Side("double")),
+        ),
+    ]
     for role, pattern in _FORMATS.items():
         place = top if role == "Text" else right
         for kind, ink in (("", _INK), ("Input ", _INPUT)):
@@ -127,12 +133,18 @@ def _styles() -> list[NamedStyle]:
     for kind, colour in KINDS.items():
         fill = PatternFill("solid", fgColor=colour)
         place = Alignment(vertical="center", horizontal="center", wrap_text=True)
-        found.append(NamedStyle(f"{kind} header", font=Font(_FONT, 10, bold=True, color="FFFFFF"), fill=fill,
-                                alignment=place))  # fmt: skip
+        found.append(
+            NamedStyle(f"{kind} header", font=Font(_FONT, 10, bold=True, color="FFFFFF"), fill=fill, alignment=place)
+        )
     for colour, (_, fill, ink) in STATUS.items():
-        found.append(NamedStyle(f"Status {colour}", font=Font(_FONT, 10, bold=True, color=ink),
-                                fill=PatternFill("solid", fgColor=fill),
-                                alignment=Alignment(vertical="top", horizontal="center")))  # fmt: skip
+        found.append(
+            NamedStyle(
+                f"Status {colour}",
+                font=Font(_FONT, 10, bold=True, color=ink),
+                fill=PatternFill("solid", fgColor=fill),
+                alignment=Alignment(vertical="top", horizontal="center"),
+            )
+        )
     return found
 
 

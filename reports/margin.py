@@ -37,7 +37,8 @@ def margin_book(tables: Tables, context: Context, previous: Tables | None) -> Bo
     summary.figures(_TOTALS)
     summary.section("Deficits and calls")
     summary.figures(_DEFICITS)
-    _peak(summary, tables)
+    summary.section("Calls by type and due date")
+    _calls(summary, tables)
     summary.section("Against the firm")
     summary.figures(_FIRM)
     _sheets(book)
@@ -53,36 +54,106 @@ def margin_book(tables: Tables, context: Context, previous: Tables | None) -> Bo
 
 _TOTALS = (
     Figure("equity", "Equity of all accounts", Source("margin", "equity", "sum")),
-    Figure("requirement", "Regulatory requirement", Source("margin", "requirement", "sum"),
-           note="each account under its own regime: FINRA 4210 strategy-based, or 4210(g) portfolio margin"),
-    Figure("house_requirement", "House requirement", Source("margin", "house_requirement", "sum"),
-           note="docs/margin-house.md"),
+    Figure(
+        "requirement",
+        "Regulatory requirement",
+        Source("margin", "requirement", "sum"),
+        note="each account under its own regime: FINRA 4210 strategy-based, or 4210(g) portfolio margin",
+    ),
+    Figure(
+        "house_requirement",
+        "House requirement",
+        Source("margin_house", "house_requirement", "sum"),
+        note="what the firm asks beyond the regulation, never less",
+    ),
+    Figure(
+        "effective_requirement",
+        "Effective requirement",
+        Source("margin_house", "effective_requirement", "sum"),
+        note="the greater of regulatory and house, account by account",
+    ),
     Figure("excess", "Excess over the regulatory requirement", Source("margin", "excess", "sum")),
     Figure("accounts", "Accounts", Source("margin", "account", "count"), "accounts", "Whole"),
-)  # fmt: skip
+)
 _DEFICITS = (
-    Figure("deficit_accounts", "Accounts in deficit", Source("margin", "account", "count", _IN_DEFICIT), "accounts", "Whole",
-           none_is_green, "excess below zero"),
+    Figure(
+        "deficit_accounts",
+        "Accounts in deficit",
+        Source("margin", "account", "count", _IN_DEFICIT),
+        "accounts",
+        "Whole",
+        none_is_green,
+        "excess below zero",
+    ),
     Figure("deficit", "Deficit", Source("margin", "excess", "sum", _IN_DEFICIT, negate=True), limit=none_is_green),
-    Figure("maintenance_calls", "Maintenance calls: accounts", Source("margin", "account", "count", _CALLED), "accounts",
-           "Whole", none_is_green, "Regulation T accounts below maintenance; due dates on Calls"),
-    Figure("maintenance_call", "Maintenance calls", Source("margin", "maintenance_call", "sum", _CALLED),
-           limit=none_is_green),
-    Figure("portfolio_deficits", "Portfolio margin deficiencies: accounts", Source("margin", "account", "count", _PORTFOLIO),
-           "accounts", "Whole", none_is_green, "portfolio-margined accounts below 4210(g)"),
-    Figure("portfolio_deficit", "Portfolio margin deficiencies", Source("margin", "excess", "sum", _PORTFOLIO, negate=True),
-           limit=none_is_green),
-    Figure("reg_t_restricted", "Restricted: below Regulation T initial", Source("margin", "account", "count", _REG_T),
-           "accounts", "Whole", note="no call by itself: the account may not be bought in further without cover"),
-    Figure("unsecured_accounts", "Accounts with negative equity", Source("margin", "account", "count", _UNSECURED),
-           "accounts", "Whole", none_or_breach),
-    Figure("unsecured_debits", "Unsecured debits", Source("margin", "equity", "sum", _UNSECURED, negate=True),
-           limit=none_or_breach, note="a non-allowable asset of the firm"),
-    Figure("peak_deficit", "Largest peak intraday deficit", Source("margin", "peak_deficit", "max"), limit=none_is_green),
+    Figure(
+        "reg_t_restricted",
+        "Restricted: below Regulation T initial",
+        Source("margin", "account", "count", _REG_T),
+        "accounts",
+        "Whole",
+        note="no call by itself: the account may not be bought in further without cover",
+    ),
+    Figure(
+        "unsecured_accounts",
+        "Accounts with negative equity",
+        Source("margin", "account", "count", _UNSECURED),
+        "accounts",
+        "Whole",
+        none_or_breach,
+    ),
+    Figure(
+        "unsecured_debits",
+        "Unsecured debits",
+        Source("margin", "equity", "sum", _UNSECURED, negate=True),
+        limit=none_or_breach,
+        note="a non-allowable asset of the firm",
+    ),
+    Figure(
+        "peak_deficit", "Largest peak intraday deficit", Source("margin", "peak_deficit", "max"), limit=none_is_green
+    ),
     Figure("peak_account", "Its account", Source("margin", "account", by="-peak_deficit"), "account id", "Word"),
-    Figure("peak_price_set", "Its price set", Source("margin", "peak_price_set", by="-peak_deficit"), "New York time",
-           "Word"),
-)  # fmt: skip
+    Figure(
+        "peak_price_set",
+        "Its price set",
+        Source("margin", "peak_price_set", by="-peak_deficit"),
+        "New York time",
+        "Word",
+    ),
+    Figure("peak_cause", "Its cause", Source("margin", "peak_cause", by="-peak_deficit"), "", "Word"),
+)
+_CALLS_OF_MARGIN = (
+    Figure(
+        "maintenance_calls",
+        "Maintenance calls: accounts",
+        Source("margin", "account", "count", _CALLED),
+        "accounts",
+        "Whole",
+        none_is_green,
+        "Regulation T accounts below maintenance; due dates on Calls",
+    ),
+    Figure(
+        "maintenance_call",
+        "Maintenance calls",
+        Source("margin", "maintenance_call", "sum", _CALLED),
+        limit=none_is_green,
+    ),
+    Figure(
+        "portfolio_deficits",
+        "Portfolio margin deficiencies: accounts",
+        Source("margin", "account", "count", _PORTFOLIO),
+        "accounts",
+        "Whole",
+        none_is_green,
+        "portfolio-margined accounts below 4210(g)",
+    ),
+    Figure(
+        "portfolio_deficit",
+        "Portfolio margin deficiencies",
+        Source("margin", "excess", "sum", _PORTFOLIO, negate=True),
+        limit=none_is_green,
+    ),
+)
 
 
 def _no_breach(value: object) -> str:
@@ -92,51 +163,67 @@ def _no_breach(value: object) -> str:
 _TEN_TIMES = "portfolio_margin_10x"
 _FIRM = (
     Figure("portfolio_total", "Portfolio margin requirements together", at("notices", "value", code=_TEN_TIMES)),
-    Figure("portfolio_limit", "Ten times net capital", at("notices", "threshold", code=_TEN_TIMES), note="FINRA 4210(g)"),
+    Figure(
+        "portfolio_limit", "Ten times net capital", at("notices", "threshold", code=_TEN_TIMES), note="FINRA 4210(g)"
+    ),
     Figure("portfolio_headroom", "Headroom", at("notices", "headroom", code=_TEN_TIMES)),
     Figure("portfolio_breach", "Limit exceeded", at("notices", "fires", code=_TEN_TIMES), "", "Word", _no_breach),
     Figure("net_capital", "Net capital", at("headlines", "value", name="net_capital")),
+    Figure(
+        "limits_red",
+        "Limits at red",
+        Source("limits", "metric", "count", (("status", "=", "RED"),)),
+        "limits",
+        "Whole",
+        none_or_breach,
+        "see Limits",
+    ),
+    Figure(
+        "limits_amber",
+        "Limits at amber",
+        Source("limits", "metric", "count", (("status", "=", "AMBER"),)),
+        "limits",
+        "Whole",
+        none_is_green,
+    ),
+    Figure(
+        "limits_not_evaluated",
+        "Limits not evaluated",
+        Source("limits", "metric", "count", (("status", "=", "NOT_EVALUATED"),)),
+        "limits",
+        "Whole",
+        none_is_green,
+    ),
 )
 
 
-def _peak(summary: Summary, tables: Tables) -> None:
-    """The cause of the largest peak: how equity and requirement moved since the price set before."""
-    account = read(tables, Source("margin", "account", by="-peak_deficit"))
-    peak = read(tables, Source("margin", "peak_price_set", by="-peak_deficit"))
-    if not account or not peak or "margin_path" not in tables:
+def _calls(summary: Summary, tables: Tables) -> None:
+    """Calls by type and due date; without the table of calls, what margin itself says."""
+    rows = tables.get("calls")
+    if rows is None:
+        summary.figures(_CALLS_OF_MARGIN)
         return
-    own = (("account", "=", account),)
-    before = read(tables, Source("margin_path", "price_set", where=(*own, ("price_set", "<", peak)), by="-price_set"))
-    if before is None:
-        text, note = "the first price set of the day", "no price set before it to compare with"
-    else:
-        moves = {}
-        for column in ("equity", "requirement"):
-            now, then = (
-                read(tables, Source("margin_path", column, where=(*own, ("price_set", "=", name)))) for name in (peak, before)
-            )
-            moves[column] = cents(now - then)
-        cause = "requirement rose" if moves["requirement"] > -moves["equity"] else "equity fell"
-        text = f"mostly: {cause}"
-        note = f"since {before}: equity {moves['equity']:+,.2f}, requirement {moves['requirement']:+,.2f} USD"
-    summary.page.row -= 1
-    summary.lines([("Its cause", text, "", note, None, None)])
+    groups = rows.group_by(["kind", "due"]).aggregate([("account", "count")])
+    found = []
+    for row in groups.sort_by([("kind", "ascending"), ("due", "ascending")]).to_pylist():
+        where = (("kind", "=", row["kind"]), ("due", "=", row["due"].isoformat()))
+        source = Source("calls", "amount", "sum", where)
+        label = f"Calls: {row['kind'].replace('_', ' ')}, due {row['due']}"
+        found.append((label, read(tables, source), "USD", f"{row['account_count']:,} accounts", "amber", source))
+    summary.lines(
+        found or [("Calls", 0, "calls", "no account is called", "green", Source("calls", "account", "count"))]
+    )
 
 
 def _sheets(book: Book) -> None:
-    tables = book.tables
     book.detail("Accounts", "margin")
-    if "calls" in tables:
-        book.detail("Calls", "calls")
-    else:
-        rows = tables.get("margin")
-        if rows is not None:
-            called = [selected(tables, Source("margin", "account", "count", where)) for where in (_CALLED, _PORTFOLIO)]
-            book.detail("Calls", "margin", rows=np.unique(np.concatenate(called)),
-                        purpose="Accounts called: maintenance calls and portfolio margin deficiencies. Due dates: not"
-                        " computed at this cut.")  # fmt: skip
+    book.detail("Calls", "calls")
+    book.detail("House margin", "margin_house")
+    book.detail("Limits", "limits")
     book.detail("Strategies", "margin_lines")
     book.detail("Portfolio groups", "margin_groups")
+    book.detail("Portfolio lines", "margin_scan_lines")
+    book.detail("House lines", "margin_house_lines")
     _path(book)
 
 
@@ -149,8 +236,12 @@ def _path(book: Book) -> None:
     top = _largest(book.tables, Source("margin", "account", "count", (("peak_deficit", ">", "0"),), "-peak_deficit"))
     names = margin["account"].take(pa.array(top))
     rows = np.flatnonzero(pc.is_in(path["account"], value_set=names.combine_chunks()).to_numpy())
-    book.detail("Day path", "margin_path", rows=rows,
-                purpose=f"The day by price set, of the {len(top)} accounts with the largest peak deficits.")  # fmt: skip
+    book.detail(
+        "Day path",
+        "margin_path",
+        rows=rows,
+        purpose=f"The day by price set, of the {len(top)} accounts with the largest peak deficits.",
+    )
 
 
 def _largest(tables: Tables, source: Source) -> np.ndarray:
@@ -158,8 +249,14 @@ def _largest(tables: Tables, source: Source) -> np.ndarray:
 
 
 def _inputs(book: Book) -> None:
-    for title, table in (("Account list", "accounts"), ("Cash", "cash"), ("Positions", "positions"), ("Prices", "prices"),
-                         ("FX", "fx"), ("Instruments", "instruments")):  # fmt: skip
+    for title, table in (
+        ("Account list", "accounts"),
+        ("Cash", "cash"),
+        ("Positions", "positions"),
+        ("Prices", "prices"),
+        ("FX", "fx"),
+        ("Instruments", "instruments"),
+    ):
         book.detail(title, table, "Input")
 
 
@@ -167,27 +264,51 @@ def _reconciliations(tables: Tables) -> tuple[Reconciliation, ...]:
     newest = (("price_set", "=", str(tables.cut.manifest["price_set"])),)
     excess = Source("margin", "excess", "sum")
     return (
-        Reconciliation("Accounts: equity = equity of exposure", (Source("exposure", "equity", "sum"),),
-                       (Source("margin", "equity", "sum"),)),
-        Reconciliation("Accounts: requirement = requirement of the day's path at the cut",
-                       (Source("margin_path", "requirement", "sum", newest),), (Source("margin", "requirement", "sum"),)),
-        Reconciliation("Accounts: excess = excess of the day's path at the cut",
-                       (Source("margin_path", "excess", "sum", newest),), (excess,)),
-        Reconciliation("Strategies: maintenance less premium = maintenance of Accounts",
-                       (Source("margin", "maintenance", "sum"),),
-                       (Source("margin_lines", "maintenance", "sum"),
-                        Source("margin_lines", "premium", "sum", negate=True))),
-        Reconciliation("Strategies: initial less premium = initial of Accounts", (Source("margin", "initial", "sum"),),
-                       (Source("margin_lines", "initial", "sum"), Source("margin_lines", "premium", "sum", negate=True))),
-        Reconciliation("Accounts: deficits and surpluses = excess", (excess,),
-                       (Source("margin", "excess", "sum", _IN_DEFICIT),
-                        Source("margin", "excess", "sum", (("excess", ">=", "0"),)))),
-    )  # fmt: skip
+        Reconciliation(
+            "Accounts: equity = equity of exposure",
+            (Source("exposure", "equity", "sum"),),
+            (Source("margin", "equity", "sum"),),
+        ),
+        Reconciliation(
+            "Accounts: requirement = requirement of the day's path at the cut",
+            (Source("margin_path", "requirement", "sum", newest),),
+            (Source("margin", "requirement", "sum"),),
+        ),
+        Reconciliation(
+            "Accounts: excess = excess of the day's path at the cut",
+            (Source("margin_path", "excess", "sum", newest),),
+            (excess,),
+        ),
+        Reconciliation(
+            "Strategies: maintenance less premium = maintenance of Accounts",
+            (Source("margin", "maintenance", "sum"),),
+            (Source("margin_lines", "maintenance", "sum"), Source("margin_lines", "premium", "sum", negate=True)),
+        ),
+        Reconciliation(
+            "Strategies: initial less premium = initial of Accounts",
+            (Source("margin", "initial", "sum"),),
+            (Source("margin_lines", "initial", "sum"), Source("margin_lines", "premium", "sum", negate=True)),
+        ),
+        Reconciliation(
+            "House lines = house requirement of House margin",
+            (Source("margin_house", "house_requirement", "sum"),),
+            (Source("margin_house_lines", "amount", "sum"),),
+        ),
+        Reconciliation(
+            "Accounts: deficits and surpluses = excess",
+            (excess,),
+            (
+                Source("margin", "excess", "sum", _IN_DEFICIT),
+                Source("margin", "excess", "sum", (("excess", ">=", "0"),)),
+            ),
+        ),
+    )
 
 
 def _pictures(summary: Summary, data: ChartData, tables: Tables) -> None:
-    timeline = data.block("Deficit timeline: deficit of all accounts (USD) by price set", ["Deficit (USD)"],
-                          *_timeline(tables))  # fmt: skip
+    timeline = data.block(
+        "Deficit timeline: deficit of all accounts (USD) by price set", ["Deficit (USD)"], *_timeline(tables)
+    )
     if timeline:
         summary.chart(charts.area(timeline, "Deficit through the day", RED))
     top = data.block(f"Largest {TOP} deficits (USD)", ["Deficit (USD)"], *_top_deficits(tables))
@@ -196,8 +317,9 @@ def _pictures(summary: Summary, data: ChartData, tables: Tables) -> None:
     spread = data.block("Distribution of excess: accounts by excess (USD)", ["Accounts"], *_distribution(tables))
     if spread:
         summary.chart(charts.bars(spread, "Accounts by excess over requirement", [BLUE], amounts=False))
-    names = data.block("Concentration: strategy-based requirement by underlying (USD)", ["Requirement (USD)"],
-                       *_concentration(tables))  # fmt: skip
+    names = data.block(
+        "Concentration: strategy-based requirement by underlying (USD)", ["Requirement (USD)"], *_concentration(tables)
+    )
     if names:
         summary.chart(charts.bars(names, "Requirement by name, largest 15", [AMBER], flat=True))
 
@@ -207,7 +329,11 @@ def _timeline(tables: Tables):
     if path is None:
         return (), no_source
     short = pc.if_else(pc.less(path["excess"], 0), pc.negate(path["excess"]), pa.scalar(0, path["excess"].type))
-    sums = pa.table({"price_set": path["price_set"], "deficit": short}).group_by("price_set").aggregate([("deficit", "sum")])
+    sums = (
+        pa.table({"price_set": path["price_set"], "deficit": short})
+        .group_by("price_set")
+        .aggregate([("deficit", "sum")])
+    )
     found = sorted(zip(sums["price_set"].to_pylist(), sums["deficit_sum"].to_pylist(), strict=True))
     rows = [(set_time(name), (cents(value),)) for name, value in found]
 
@@ -245,11 +371,14 @@ def _distribution(tables: Tables):
     edges = [None, *_BANDS, None]
     bands = list(zip(edges[:-1], edges[1:], strict=True))
     sources = [
-        Source("margin", "account", "count", tuple(
-            ("excess", compare, str(edge)) for compare, edge in ((">=", low), ("<", high)) if edge is not None
-        ))
+        Source(
+            "margin",
+            "account",
+            "count",
+            tuple(("excess", compare, str(edge)) for compare, edge in ((">=", low), ("<", high)) if edge is not None),
+        )
         for low, high in bands
-    ]  # fmt: skip
+    ]
     rows = [(_band(low, high), (read(tables, item),)) for (low, high), item in zip(bands, sources, strict=True)]
     return rows, lambda row, _: sources[row]
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from reports.sources import Source, Tables, read, selected, source_of
 from streaming.cuts import SealedCut
 from streaming.schema.sealed import TABLES
@@ -79,7 +81,7 @@ def cell_source(document: Mapping, sheet: str, cell: str, cut: SealedCut) -> Cel
         row = _sealed_row(place, number)
         if row is None or letter not in place["columns"]:
             raise CellError(f"{where}: shows no sealed value")
-        source, rows = Source(place["table"], place["columns"][letter]), [row]
+        source, rows = Source(place["table"], place["columns"][letter]), np.array([row])
     sealed = tables.get(source.table)
     assert sealed is not None
     keys = tuple({name: sealed[name][int(row)].as_py() for name in TABLES[source.table].key} for row in rows)
@@ -134,7 +136,5 @@ def _sheet_row(place: Mapping, row: int) -> int | None:
 def _same_cut(document: Mapping, cut: SealedCut) -> None:
     found = (cut.manifest["cut"], cut.manifest["version"])
     if (document["cut"], document["version"]) != found:
-        raise CellError(
-            f"{document['workbook']}: expected cut {document['cut']} v{document['version']}, found {found[0]} v{found[1]}"
-        )
-
+        expected = f"cut {document['cut']} v{document['version']}"
+        raise CellError(f"{document['workbook']}: expected {expected}, found {found[0]} v{found[1]}")

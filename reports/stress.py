@@ -36,8 +36,14 @@ def stress_book(tables: Tables, context: Context, previous: Tables | None) -> Bo
     _sheets(book)
     heat_map(book)
     _pictures(summary, ChartData(book), tables, worst)
-    for title, table in (("Scenarios", "scenarios"), ("Exposure", "exposure"), ("Valuation", "valuation"),
-                         ("Prices", "prices"), ("Instruments", "instruments"), ("Account list", "accounts")):  # fmt: skip
+    for title, table in (
+        ("Scenarios", "scenarios"),
+        ("Exposure", "exposure"),
+        ("Valuation", "valuation"),
+        ("Prices", "prices"),
+        ("Instruments", "instruments"),
+        ("Account list", "accounts"),
+    ):
         book.detail(title, table, "Input")
     parameters_sheet(book)
     checks_sheet(book, context, _reconciliations(tables))
@@ -79,16 +85,38 @@ def _worst_figures(tables: Tables, worst: str) -> list[Figure]:
     name = Source(table, "scenario", where=here)
     return [
         Figure("worst_scenario", "Worst scenario for the firm", name, "scenario id", "Word"),
-        Figure("worst_loss", "Loss of all accounts in it", _loss_source(table, worst), note=_scenario_name(tables, worst)),
-        Figure("worst_accounts_short", "Accounts short in it", Source("stress", "account", "count", short), "accounts",
-               "Whole", none_is_green, "equity after the loss below zero"),
-        Figure("worst_accounts_shortfall", "Their shortfall together", Source("stress", "equity_after", "sum", short,
-               negate=True), limit=none_is_green),
-        Figure("worst_account", "Account with the largest shortfall", Source("stress", "account", where=short,
-               by="equity_after"), "account id", "Word"),
-        Figure("worst_account_shortfall", "Its shortfall", Source("stress", "equity_after", where=short, by="equity_after",
-               negate=True), limit=none_is_green),
-    ]  # fmt: skip
+        Figure(
+            "worst_loss", "Loss of all accounts in it", _loss_source(table, worst), note=_scenario_name(tables, worst)
+        ),
+        Figure(
+            "worst_accounts_short",
+            "Accounts short in it",
+            Source("stress", "account", "count", short),
+            "accounts",
+            "Whole",
+            none_is_green,
+            "equity after the loss below zero",
+        ),
+        Figure(
+            "worst_accounts_shortfall",
+            "Their shortfall together",
+            Source("stress", "equity_after", "sum", short, negate=True),
+            limit=none_is_green,
+        ),
+        Figure(
+            "worst_account",
+            "Account with the largest shortfall",
+            Source("stress", "account", where=short, by="equity_after"),
+            "account id",
+            "Word",
+        ),
+        Figure(
+            "worst_account_shortfall",
+            "Its shortfall",
+            Source("stress", "equity_after", where=short, by="equity_after", negate=True),
+            limit=none_is_green,
+        ),
+    ]
 
 
 def _scenario_name(tables: Tables, scenario: str) -> str:
@@ -97,30 +125,75 @@ def _scenario_name(tables: Tables, scenario: str) -> str:
 
 
 _FIRM = (
-    Figure("shortfall_scenario", "Scenario with the largest client shortfall",
-           Source("stress_firm", "scenario", by="-client_shortfall"), "scenario id", "Word"),
-    Figure("client_shortfall", "Client shortfall in it", Source("stress_firm", "client_shortfall", "max"),
-           limit=none_is_green, note="what clients' equity does not cover; accounts of one client net"),
-    Figure("top_client", "Top client", Source("stress_firm", "largest_client", by="-largest_shortfall"), "client id", "Word"),
-    Figure("top_client_shortfall", "Its shortfall", Source("stress_firm", "largest_shortfall", "max"), limit=none_is_green),
-    Figure("top_five_shortfall", "Top five clients", Source("stress_firm", "top_five_shortfall", "max"),
-           limit=none_is_green),
-    Figure("clients_short", "Most clients short in one scenario", Source("stress_firm", "clients_short", "max"), "clients",
-           "Whole", none_is_green),
+    Figure(
+        "shortfall_scenario",
+        "Scenario with the largest client shortfall",
+        Source("stress_firm", "scenario", by="-client_shortfall"),
+        "scenario id",
+        "Word",
+    ),
+    Figure(
+        "client_shortfall",
+        "Client shortfall in it",
+        Source("stress_firm", "client_shortfall", "max"),
+        limit=none_is_green,
+        note="what clients' equity does not cover; accounts of one client net",
+    ),
+    Figure(
+        "top_client",
+        "Top client",
+        Source("stress_firm", "largest_client", by="-largest_shortfall"),
+        "client id",
+        "Word",
+    ),
+    Figure(
+        "top_client_shortfall", "Its shortfall", Source("stress_firm", "largest_shortfall", "max"), limit=none_is_green
+    ),
+    Figure(
+        "top_five_shortfall",
+        "Top five clients",
+        Source("stress_firm", "top_five_shortfall", "max"),
+        limit=none_is_green,
+    ),
+    Figure(
+        "clients_short",
+        "Most clients short in one scenario",
+        Source("stress_firm", "clients_short", "max"),
+        "clients",
+        "Whole",
+        none_is_green,
+    ),
     Figure("house_loss", "Largest loss of the firm's own positions", Source("stress_firm", "house_loss", "max")),
-    Figure("net_capital_after", "Lowest net capital after a scenario", Source("stress_firm", "net_capital_after", "min"),
-           limit=not_negative),
+    Figure(
+        "net_capital_after",
+        "Lowest net capital after a scenario",
+        Source("stress_firm", "net_capital_after", "min"),
+        limit=not_negative,
+    ),
     Figure("calls_raised", "Calls raised in the worst scenario", at("headlines", "value", name="stress_calls")),
-    Figure("smallest_breaching_move", "Smallest breaching move", at("headlines", "value", name="smallest_breaching_move"),
-           "", "Rate"),
-    Figure("unpriced_charge", "Charged in full: positions no scenario can value",
-           Source("stress_unpriced", "charge", "sum"), limit=none_is_green),
-)  # fmt: skip
+    Figure(
+        "smallest_breaching_move",
+        "Smallest breaching move",
+        at("headlines", "value", name="smallest_breaching_move"),
+        "",
+        "Rate",
+    ),
+    Figure(
+        "unpriced_charge",
+        "Charged in full: positions no scenario can value",
+        Source("stress_unpriced", "charge", "sum"),
+        limit=none_is_green,
+    ),
+)
 
 
 def _firm_var(column: str, confidence: str) -> Source:
-    where = (("level", "=", "firm"), ("method", "=", "historical"), ("horizon_days", "=", "1"),
-             ("confidence", "=", confidence))  # fmt: skip
+    where = (
+        ("level", "=", "firm"),
+        ("method", "=", "historical"),
+        ("horizon_days", "=", "1"),
+        ("confidence", "=", confidence),
+    )
     return Source("var", column, where=where)
 
 
@@ -131,10 +204,16 @@ _VAR = (
     Figure("es_975", "Expected shortfall, one day, 97.5%", _firm_var("es", "0.975")),
     Figure("var_proxied", "Proxied share of gross exposure", _firm_var("proxied", "0.99"), "fraction", "Rate"),
     Figure("backtest_days", "Backtest: days", Source("var_backtest", "date", "count"), "days", "Whole"),
-    Figure("backtest_exceptions", "Backtest: exceptions", Source("var_backtest", "date", "count", _EXCEPTIONS), "days",
-           "Whole", note="days with a loss above VaR"),
+    Figure(
+        "backtest_exceptions",
+        "Backtest: exceptions",
+        Source("var_backtest", "date", "count", _EXCEPTIONS),
+        "days",
+        "Whole",
+        note="days with a loss above VaR",
+    ),
     Figure("backtest_zone", "Zone", at("headlines", "label", name="var_zone"), "", "Word"),
-)  # fmt: skip
+)
 
 
 def _sheets(book: Book) -> None:
@@ -144,11 +223,20 @@ def _sheets(book: Book) -> None:
     if "stress_totals" in tables:
         book.detail("Totals by level", "stress_totals")
     rows = tables.get("stress")
-    core = None if rows is None else np.flatnonzero(~pc.starts_with(rows["scenario"], _GRID).to_numpy(zero_copy_only=False))
+    core = (
+        None
+        if rows is None
+        else np.flatnonzero(~pc.starts_with(rows["scenario"], _GRID).to_numpy(zero_copy_only=False))
+    )
     book.detail("Accounts", "stress", rows=core)
     book.detail("By underlying", "stress_underlying")
-    for title, table in (("Worst cells", "stress_surface"), ("Not priced", "stress_unpriced"), ("VaR", "var"),
-                         ("VaR components", "var_components"), ("VaR backtest", "var_backtest")):  # fmt: skip
+    for title, table in (
+        ("Worst cells", "stress_surface"),
+        ("Not priced", "stress_unpriced"),
+        ("VaR", "var"),
+        ("VaR components", "var_components"),
+        ("VaR backtest", "var_backtest"),
+    ):
         book.detail(title, table)
 
 
@@ -167,10 +255,17 @@ def _reconciliations(tables: Tables) -> list[Reconciliation]:
         here = (("scenario", "=", scenario),)
         whole = Source("stress", "loss", "sum", here)
         if table == "stress_firm" and scopes.get(scenario) not in _ONE_PART:
-            found.append(Reconciliation(f"Accounts: losses in {scenario} = firm", (_loss_source(table, scenario),), (whole,)))
+            found.append(
+                Reconciliation(f"Accounts: losses in {scenario} = firm", (_loss_source(table, scenario),), (whole,))
+            )
         if scenario in split and scopes.get(scenario) not in _ONE_PART:
-            found.append(Reconciliation(f"By underlying: losses in {scenario} = accounts", (whole,),
-                                        (Source("stress_underlying", "loss", "sum", here),)))  # fmt: skip
+            found.append(
+                Reconciliation(
+                    f"By underlying: losses in {scenario} = accounts",
+                    (whole,),
+                    (Source("stress_underlying", "loss", "sum", here),),
+                )
+            )
     return found
 
 
@@ -181,11 +276,17 @@ _ONE_PART = ("name", "sector")
 def _pictures(summary: Summary, data: ChartData, tables: Tables, worst: str) -> None:
     ranked, table = losses(tables)
     rows = [(name, (cents(loss),)) for name, loss in ranked]
-    block = data.block("Loss of all accounts by scenario (USD), positive = loss", ["Loss (USD)"], rows,
-                       lambda row, _: _loss_source(table, ranked[row][0]))  # fmt: skip
+    block = data.block(
+        "Loss of all accounts by scenario (USD), positive = loss",
+        ["Loss (USD)"],
+        rows,
+        lambda row, _: _loss_source(table, ranked[row][0]),
+    )
     if block:
         summary.chart(charts.bars(block, "Loss of all accounts by scenario", [RED]))
-    steps = data.block(f"Worst scenario {worst}: from the largest names to the whole (USD)", WATERFALL, _by_name(tables, worst))
+    steps = data.block(
+        f"Worst scenario {worst}: from the largest names to the whole (USD)", WATERFALL, _by_name(tables, worst)
+    )
     if steps:
         summary.chart(charts.stacked(steps, f"Scenario {worst}: loss by name", LOSS_COLOURS))
     short = data.block(f"Largest shortfalls in {worst} (USD)", ["Shortfall (USD)"], *_shortfalls(tables, worst))
@@ -223,7 +324,9 @@ def _shortfalls(tables: Tables, worst: str):
     values = [rows["equity_after"][int(row)].as_py() for row in top]
 
     def source(row: int, _: int) -> Source:
-        return Source("stress", "equity_after", where=(("account", "=", accounts[row]), ("scenario", "=", worst)), negate=True)
+        return Source(
+            "stress", "equity_after", where=(("account", "=", accounts[row]), ("scenario", "=", worst)), negate=True
+        )
 
     return [(name, (cents(-value),)) for name, value in zip(accounts, values, strict=True)], source
 
@@ -234,7 +337,10 @@ def _backtest(tables: Tables):
         return (), no_source
     found = rows.to_pylist()
     shown = [
-        (row["date"].isoformat(), (cents(row["pnl"]), cents(-row["var"]), cents(row["pnl"]) if row["exception"] else None))
+        (
+            row["date"].isoformat(),
+            (cents(row["pnl"]), cents(-row["var"]), cents(row["pnl"]) if row["exception"] else None),
+        )
         for row in found
     ]
     columns = ("pnl", "var", "pnl")
@@ -243,5 +349,3 @@ def _backtest(tables: Tables):
         return Source("var_backtest", columns[column], where=(("date", "=", shown[row][0]),), negate=column == 1)
 
     return shown, source
-
-

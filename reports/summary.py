@@ -71,10 +71,16 @@ class Summary:
         page.sheet.freeze_panes = f"B{page.row}"
         page.sheet.print_title_rows = "1:2"
         self._overall = page.row
-        page.line(["Status", "", "", "", "", "", "the most severe colour on this sheet; DRAFT until signed in the ledger"],
-                  _STANDING)  # fmt: skip
-        business, rule = (date.fromisoformat(day) for day in (manifest["business_date"], manifest["versions"]["rule_date"]))
-        page.line(["Business date", business, "", "", "", "", f"cut {manifest['cut']}, version {manifest['version']}"], _DATES)
+        page.line(
+            ["Status", "", "", "", "", "", "the most severe colour on this sheet; DRAFT until signed in the ledger"],
+            _STANDING,
+        )
+        business, rule = (
+            date.fromisoformat(day) for day in (manifest["business_date"], manifest["versions"]["rule_date"])
+        )
+        page.line(
+            ["Business date", business, "", "", "", "", f"cut {manifest['cut']}, version {manifest['version']}"], _DATES
+        )
         page.line(["As of", as_time(manifest["time"]), "", "", "", "", f"price set {manifest['price_set']}"], _STANDING)
         page.line(["Rule date", rule, "", "", "", "", f"rulebook {manifest['versions']['rulebook']}"], _DATES)
         colour, text, note = certificate_standing(self.context, manifest)
@@ -87,8 +93,10 @@ class Summary:
         self._standing_line("Checks", text, colour, note)
         self._standing_line("Exceptions", f"{exceptions.total:,}", none_is_green(exceptions.total), exceptions.summary)
         generated = "see About: some of the data is generated" if self.context.generated else "all data as delivered"
-        page.line(["Data", "generated in part" if self.context.generated else "delivered", "", "", "", "", generated],
-                  _STANDING)  # fmt: skip
+        page.line(
+            ["Data", "generated in part" if self.context.generated else "delivered", "", "", "", "", generated],
+            _STANDING,
+        )
         page.row += 1
 
     def _standing_line(self, label: str, text: str, colour: str, note: str) -> None:
@@ -200,4 +208,3 @@ def _change(value, before, figure: Figure):
     if _number(value) and _number(before):
         return _reported(value - before, figure)
     return "unchanged" if value == before else "changed"
-

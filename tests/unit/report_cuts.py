@@ -91,19 +91,56 @@ def _reference(size: Size, accounts: list[str]) -> dict[str, pa.Table]:
     status = ["stale" if k == 1 else "missing" if k == 2 else "good" for k in range(n)]
     nasty = [NASTY[k % len(NASTY)] for k in range(3)]
     return {
-        "accounts": table("accounts", len(accounts), id=accounts, client=[f"C{k // 2:05}" for k in range(len(accounts))],
-                          kind="customer", margin_type="reg_t", currency="USD", country="US"),
-        "instruments": table("instruments", n, id=ids, kind=kinds, underlying=[name[:3] for name in ids], currency="USD",
-                             multiplier=[1] * len(NAMES) + [100] * len(series), expiry=expiry, adv=-1, market_cap=-1,
-                             shares_outstanding=-1, strike=np.arange(n) * 1_000_000),
-        "prices": table("prices", n, instrument=ids, currency="USD", price=np.arange(1, n + 1) * 1_234_567, status=status,
-                        age=60, source="test", price_set="2020-03-16/163000"),
+        "accounts": table(
+            "accounts",
+            len(accounts),
+            id=accounts,
+            client=[f"C{k // 2:05}" for k in range(len(accounts))],
+            kind="customer",
+            margin_type="reg_t",
+            currency="USD",
+            country="US",
+        ),
+        "instruments": table(
+            "instruments",
+            n,
+            id=ids,
+            kind=kinds,
+            underlying=[name[:3] for name in ids],
+            currency="USD",
+            multiplier=[1] * len(NAMES) + [100] * len(series),
+            expiry=expiry,
+            adv=-1,
+            market_cap=-1,
+            shares_outstanding=-1,
+            strike=np.arange(n) * 1_000_000,
+        ),
+        "prices": table(
+            "prices",
+            n,
+            instrument=ids,
+            currency="USD",
+            price=np.arange(1, n + 1) * 1_234_567,
+            status=status,
+            age=60,
+            source="test",
+            price_set="2020-03-16/163000",
+        ),
         "fx": table("fx", 2, currency=["EUR", "USD"], rate=[1_121_100, 1_000_000], price_set="2020-03-16/163000"),
         "counts": table("counts", 1, app="book", topic="trades", events=30, applied=27, quarantined=3),
-        "quarantine": table("quarantine", 3, topic="trades", partition=0, ordinal=[1, 2, 3], epoch=5, reason="bad field",
-                            detail=nasty, payload_digest="0" * 32),
+        "quarantine": table(
+            "quarantine",
+            3,
+            topic="trades",
+            partition=0,
+            ordinal=[1, 2, 3],
+            epoch=5,
+            reason="bad field",
+            detail=nasty,
+            payload_digest="0" * 32,
+        ),
         "rejects": table("rejects", 1, account="A00001", instrument="ABC", epoch=7, reason="sum out of range"),
-    }  # fmt: skip
+    }
 
 
 def _positions(size: Size, accounts: list[str], rng) -> dict[str, pa.Table]:
@@ -112,11 +149,23 @@ def _positions(size: Size, accounts: list[str], rng) -> dict[str, pa.Table]:
     places = np.tile(np.arange(size.holdings), size.accounts) + 7 * owner
     ids = [f"{NAMES[k % len(NAMES)]} {k:05}C" for k in (places % size.series).tolist()]
     return {
-        "positions": table("positions", n, account=[accounts[k] for k in owner], instrument=ids, currency="USD",
-                           quantity=rng.integers(-500, 500, n), cost=rng.integers(-(10**12), 10**12, n)),
-        "cash": table("cash", size.accounts, account=accounts, currency="USD",
-                      amount=rng.integers(-(10**13), 10**13, size.accounts)),
-    }  # fmt: skip
+        "positions": table(
+            "positions",
+            n,
+            account=[accounts[k] for k in owner],
+            instrument=ids,
+            currency="USD",
+            quantity=rng.integers(-500, 500, n),
+            cost=rng.integers(-(10**12), 10**12, n),
+        ),
+        "cash": table(
+            "cash",
+            size.accounts,
+            account=accounts,
+            currency="USD",
+            amount=rng.integers(-(10**13), 10**13, size.accounts),
+        ),
+    }
 
 
 def _margin(size: Size, accounts: list[str], rng) -> dict[str, pa.Table]:
@@ -133,25 +182,93 @@ def _margin(size: Size, accounts: list[str], rng) -> dict[str, pa.Table]:
     peak = np.maximum(0, -(excess[:, None] + drift)).max(axis=1)
     when = [sets[k] if peak[row] else "" for row, k in enumerate((excess[:, None] + drift).argmin(axis=1).tolist())]
     owner = np.repeat(np.arange(n), size.sets)
+    short = np.flatnonzero(excess < 0).tolist()
     by_line = np.repeat(np.arange(n), lines)
     return {
-        "margin": table("margin", n, account=accounts, margin_type=["reg_t" if k % 3 else "portfolio" for k in range(n)],
-                        equity=equity, margin_equity=equity, requirement=requirement, maintenance=requirement,
-                        initial=(initial - premium).sum(axis=1), excess=excess, reg_t_excess=excess - 10**10,
-                        maintenance_excess=excess, maintenance_call=np.maximum(0, -excess), peak_deficit=peak,
-                        peak_price_set=when, price_set="2020-03-16/163000"),
-        "margin_lines": table("margin_lines", n * lines, account=[accounts[k] for k in by_line],
-                              underlying=[NAMES[k % len(NAMES)] for k in range(n * lines)], line=list(range(n * lines)),
-                              strategy="long stock", legs=[f"+{k + 1} x ABC" for k in range(n * lines)],
-                              maintenance=maintenance.ravel(), initial=initial.ravel(), premium=premium.ravel(),
-                              rule="FINRA 4210(c)"),
-        "margin_groups": table("margin_groups", n, account=accounts, margin_group="ABC", level="class",
-                               requirement=requirement, rule="FINRA 4210(g)"),
-        "margin_path": table("margin_path", n * size.sets, account=[accounts[k] for k in owner],
-                             price_set=sets * n, requirement=requirement[owner],
-                             equity=(equity[owner] + drift.ravel()), excess=(excess[owner] + drift.ravel())),
+        "margin": table(
+            "margin",
+            n,
+            account=accounts,
+            margin_type=["reg_t" if k % 3 else "portfolio" for k in range(n)],
+            equity=equity,
+            margin_equity=equity,
+            requirement=requirement,
+            maintenance=requirement,
+            initial=(initial - premium).sum(axis=1),
+            excess=excess,
+            reg_t_excess=excess - 10**10,
+            maintenance_excess=excess,
+            maintenance_call=np.maximum(0, -excess),
+            peak_deficit=peak,
+            peak_price_set=when,
+            price_set="2020-03-16/163000",
+        ),
+        "margin_lines": table(
+            "margin_lines",
+            n * lines,
+            account=[accounts[k] for k in by_line],
+            underlying=[NAMES[k % len(NAMES)] for k in range(n * lines)],
+            line=list(range(n * lines)),
+            strategy="long stock",
+            legs=[f"+{k + 1} x ABC" for k in range(n * lines)],
+            maintenance=maintenance.ravel(),
+            initial=initial.ravel(),
+            premium=premium.ravel(),
+            rule="FINRA 4210(c)",
+        ),
+        "margin_groups": table(
+            "margin_groups",
+            n,
+            account=accounts,
+            margin_group="ABC",
+            level="class",
+            requirement=requirement,
+            rule="FINRA 4210(g)",
+        ),
+        "margin_path": table(
+            "margin_path",
+            n * size.sets,
+            account=[accounts[k] for k in owner],
+            price_set=sets * n,
+            requirement=requirement[owner],
+            equity=(equity[owner] + drift.ravel()),
+            excess=(excess[owner] + drift.ravel()),
+        ),
+        "margin_house": table(
+            "margin_house",
+            n,
+            account=accounts,
+            house_requirement=requirement,
+            binding="scan",
+            effective_requirement=requirement,
+        ),
+        "margin_house_lines": table(
+            "margin_house_lines", n, account=accounts, amount=requirement, component="regulatory"
+        ),
+        "calls": table(
+            "calls",
+            len(short),
+            account=[accounts[k] for k in short],
+            kind="maintenance",
+            amount=-excess[short],
+            due=date(2020, 3, 20),
+            rule="FINRA 4210(f)(6)",
+        ),
+        "limits": table(
+            "limits",
+            2,
+            metric="margin_deficit",
+            level="firm",
+            name=["a", "b"],
+            status=["RED", "GREEN"],
+            value=10**9,
+            amber=10**8,
+            red=10**9,
+            owner="head of risk",
+            valid_from=date(2026, 1, 1),
+        ),
         "exposure": table("exposure", n, account=accounts, equity=equity, price_set="2020-03-16/163000"),
-    }  # fmt: skip
+    }
 
 
 SPOTS, VOLS = (-30, -10, 0, 10), (-25, 0, 50)
@@ -174,30 +291,74 @@ def _stress(size: Size, accounts: list[str], made: Mapping[str, pa.Table], rng) 
     shortfall = np.maximum(0, -after)
     cells = [(a, u, s) for a in accounts for s in CORE for u in NAMES]
     return {
-        "scenarios": table("scenarios", len(scenarios), scenario=scenarios, name=[f"scenario {s}" for s in scenarios],
-                           family=["house"] * len(CORE) + ["grid"] * len(grid), scope="market"),
-        "stress": table("stress", n * len(scenarios), account=owner, scenario=scenarios * n, loss=loss.ravel(),
-                        equity_after=after.ravel(), price_set="2020-03-16/163000"),
-        "stress_underlying": table("stress_underlying", len(cells), account=[a for a, _, _ in cells],
-                                   underlying=[u for _, u, _ in cells], scenario=[s for _, _, s in cells],
-                                   loss=parts.ravel()),
-        "stress_surface": table("stress_surface", n, account=accounts, underlying="ABC", worst_loss=10**9,
-                                worst_spot=-150_000, worst_vol=250_000),
-        "stress_unpriced": table("stress_unpriced", 1, account=accounts[0], instrument="ABC", charge=10**9, reason="no price"),
-        "stress_totals": table("stress_totals", len(scenarios), level="firm", name="firm", scenario=scenarios, loss=totals),
-        "stress_firm": table("stress_firm", len(scenarios), scenario=scenarios, name=scenarios, family="house", loss=totals,
-                             house_loss=totals // 10, client_shortfall=shortfall.sum(axis=0),
-                             largest_shortfall=shortfall.max(axis=0), largest_client="C00001",
-                             top_five_shortfall=shortfall.sum(axis=0), clients_short=(shortfall > 0).sum(axis=0),
-                             net_capital_after=10**14 - totals),
+        "scenarios": table(
+            "scenarios",
+            len(scenarios),
+            scenario=scenarios,
+            name=[f"scenario {s}" for s in scenarios],
+            family=["house"] * len(CORE) + ["grid"] * len(grid),
+            scope="market",
+        ),
+        "stress": table(
+            "stress",
+            n * len(scenarios),
+            account=owner,
+            scenario=scenarios * n,
+            loss=loss.ravel(),
+            equity_after=after.ravel(),
+            price_set="2020-03-16/163000",
+        ),
+        "stress_underlying": table(
+            "stress_underlying",
+            len(cells),
+            account=[a for a, _, _ in cells],
+            underlying=[u for _, u, _ in cells],
+            scenario=[s for _, _, s in cells],
+            loss=parts.ravel(),
+        ),
+        "stress_surface": table(
+            "stress_surface",
+            n,
+            account=accounts,
+            underlying="ABC",
+            worst_loss=10**9,
+            worst_spot=-150_000,
+            worst_vol=250_000,
+        ),
+        "stress_unpriced": table(
+            "stress_unpriced", 1, account=accounts[0], instrument="ABC", charge=10**9, reason="no price"
+        ),
+        "stress_totals": table(
+            "stress_totals", len(scenarios), level="firm", name="firm", scenario=scenarios, loss=totals
+        ),
+        "stress_firm": table(
+            "stress_firm",
+            len(scenarios),
+            scenario=scenarios,
+            name=scenarios,
+            family="house",
+            loss=totals,
+            house_loss=totals // 10,
+            client_shortfall=shortfall.sum(axis=0),
+            largest_shortfall=shortfall.max(axis=0),
+            largest_client="C00001",
+            top_five_shortfall=shortfall.sum(axis=0),
+            clients_short=(shortfall > 0).sum(axis=0),
+            net_capital_after=10**14 - totals,
+        ),
         "valuation": table("valuation", len(NAMES), instrument=list(NAMES), delta=10**6, price_set="2020-03-16/163000"),
-    }  # fmt: skip
+    }
 
 
-NET = {"ownership_equity": 90_000_000_004_000, "subordinated_loans": 20_000_000_004_000,
-       "non_allowable.prepaid": 1_000_000_004_000, "deduction.aged_fails": 500_000_004_000,
-       "haircut.equity": 3_000_000_004_000, "haircut.options": 2_000_000_004_000,
-       "concentration.equity": 250_000_004_000}  # fmt: skip
+NET = {
+    "ownership_equity": 90_000_000_004_000,
+    "subordinated_loans": 20_000_000_004_000,
+    "non_allowable.prepaid": 1_000_000_004_000,
+    "deduction.aged_fails": 500_000_004_000,
+    "haircut.equity": 3_000_000_004_000,
+    "haircut.options": 2_000_000_004_000,
+    "concentration.equity": 250_000_004_000,
+}
 """Amounts in micros with a 0.4 cent tail each, so that printed items do not add up to the printed total."""
 
 
@@ -214,49 +375,124 @@ def _capital() -> dict[str, pa.Table]:
     lines += [("net_capital", "net_capital", net)]
     for statement in ("reserve_customer", "reserve_pab"):
         items = [(f"i{n}", n * 10**12 + 4_000) for n in range(1, 16)]
-        credits, debits = (sum(v for c, v in items[a:b]) for a, b in ((0, 9), (9, 15)))
-        lines += [(statement, code, value) for code, value in items[:9]] + [(statement, "credits", credits)]
-        lines += [(statement, code, value) for code, value in items[9:]] + [(statement, "debits", debits)]
+        owed, due = (sum(v for c, v in items[a:b]) for a, b in ((0, 9), (9, 15)))
+        lines += [(statement, code, value) for code, value in items[:9]] + [(statement, "credits", owed)]
+        lines += [(statement, code, value) for code, value in items[9:]] + [(statement, "debits", due)]
         lines += [(statement, "on_deposit", None), (statement, "shortfall", -5 * 10**12)]
     place: dict[str, int] = {}
     numbers = []
     for statement, _, _ in lines:
         place[statement] = place.get(statement, 0) + 1
         numbers.append(place[statement])
-    amounts = pa.array([None if v is None else Decimal(v).scaleb(-6) for _, _, v in lines], TABLES["capital_lines"].arrow.field("amount").type)
-    below = [(s, n, p, v // 2 if p == 1 else v - v // 2) for (s, c, v), n in zip(lines, numbers, strict=True)
-             if c in NET for p in (1, 2)]  # fmt: skip
-    heads = {"net_capital": net, "tentative_net_capital": net + haircuts, "required": 30 * 10**12, "excess": net - 30 * 10**12,
-             "aggregate_debits": 900 * 10**12, "pct_of_debits": 11_472_222, "reserve_customer_required": 45 * 10**12,
-             "equity": NET["ownership_equity"]}  # fmt: skip
+    amounts = pa.array(
+        [None if v is None else Decimal(v).scaleb(-6) for _, _, v in lines],
+        TABLES["capital_lines"].arrow.field("amount").type,
+    )
+    below = [
+        (s, n, p, v // 2 if p == 1 else v - v // 2)
+        for (s, c, v), n in zip(lines, numbers, strict=True)
+        if c in NET
+        for p in (1, 2)
+    ]
+    heads = {
+        "net_capital": net,
+        "tentative_net_capital": net + haircuts,
+        "required": 30 * 10**12,
+        "excess": net - 30 * 10**12,
+        "aggregate_debits": 900 * 10**12,
+        "pct_of_debits": 11_472_222,
+        "reserve_customer_required": 45 * 10**12,
+        "equity": NET["ownership_equity"],
+    }
     units = ["percent" if name == "pct_of_debits" else "USD" for name in heads]
-    codes = ["debits_5pct", "minimum_120pct", "below_minimum", "portfolio_margin_10x", "expansion_debits", "financing_payable"]
-    room = pa.array([Decimal(n) * 1_000_000 for n in (50, 60, 70, -3, 40)] + [None], TABLES["notices"].arrow.field("headroom").type)
+    codes = [
+        "debits_5pct",
+        "minimum_120pct",
+        "below_minimum",
+        "portfolio_margin_10x",
+        "expansion_debits",
+        "financing_payable",
+    ]
+    room = pa.array(
+        [Decimal(n) * 1_000_000 for n in (50, 60, 70, -3, 40)] + [None], TABLES["notices"].arrow.field("headroom").type
+    )
     return {
-        "capital_lines": table("capital_lines", len(lines), statement=[s for s, _, _ in lines], line=numbers,
-                               code=[c for _, c, _ in lines], label=[c.replace("_", " ") for _, c, _ in lines],
-                               amount=amounts, rule="15c3-1(c)(2)", evidence="K", formula="sum"),
-        "capital_inputs": table("capital_inputs", len(below), statement=[s for s, *_ in below],
-                                line=[n for _, n, *_ in below], place=[p for _, _, p, _ in below], item="A00001",
-                                amount=[v for *_, v in below], detail="account"),
-        "headlines": table("headlines", len(heads), name=list(heads), value=list(heads.values()), unit=units,
-                           label=[name.replace("_", " ") for name in heads]),
-        "notices": table("notices", len(codes), code=codes, label=codes, level=["green"] * 3 + ["amber"] * 3,
-                         value=10**12, threshold=2 * 10**12, headroom=room, fires=[False] * 3 + [True, False, False],
-                         timing="notice within 24 hours", rule="17a-11(b)"),
-        "checks": table("checks", 2, check=["stock_record", "clients_to_firm"], key=["ABC", "USD"], expected=10**9,
-                        found=10**9),
-    }  # fmt: skip
+        "capital_lines": table(
+            "capital_lines",
+            len(lines),
+            statement=[s for s, _, _ in lines],
+            line=numbers,
+            code=[c for _, c, _ in lines],
+            label=[c.replace("_", " ") for _, c, _ in lines],
+            amount=amounts,
+            rule="15c3-1(c)(2)",
+            evidence="K",
+            formula="sum",
+        ),
+        "capital_inputs": table(
+            "capital_inputs",
+            len(below),
+            statement=[s for s, *_ in below],
+            line=[n for _, n, *_ in below],
+            place=[p for _, _, p, _ in below],
+            item="A00001",
+            amount=[v for *_, v in below],
+            detail="account",
+        ),
+        "headlines": table(
+            "headlines",
+            len(heads),
+            name=list(heads),
+            value=list(heads.values()),
+            unit=units,
+            label=[name.replace("_", " ") for name in heads],
+        ),
+        "notices": table(
+            "notices",
+            len(codes),
+            code=codes,
+            label=codes,
+            level=["green"] * 3 + ["amber"] * 3,
+            value=10**12,
+            threshold=2 * 10**12,
+            headroom=room,
+            fires=[False] * 3 + [True, False, False],
+            timing="notice within 24 hours",
+            rule="17a-11(b)",
+        ),
+        "checks": table(
+            "checks", 2, check=["stock_record", "clients_to_firm"], key=["ABC", "USD"], expected=10**9, found=10**9
+        ),
+    }
 
 
 def _value_at_risk(rng) -> dict[str, pa.Table]:
     days = 60
     pnl, var = rng.integers(-(10**12), 10**12, days), 8 * 10**11
     return {
-        "var": table("var", 2, level="firm", name="firm", method="historical", horizon_days=1,
-                     confidence=[975_000, 990_000], var=[var, var * 2], es=[var * 2, var * 3], scenarios=500, proxied=120_000),
-        "var_components": table("var_components", 2, level="underlying", name=["ABC", "DEF"], confidence=990_000,
-                                component=var),
-        "var_backtest": table("var_backtest", days, date=[DAY - timedelta(days=days - k) for k in range(days)], pnl=pnl,
-                              var=var, es=var * 2, exception=(pnl < -var).tolist()),
-    }  # fmt: skip
+        "var": table(
+            "var",
+            2,
+            level="firm",
+            name="firm",
+            method="historical",
+            horizon_days=1,
+            confidence=[975_000, 990_000],
+            var=[var, var * 2],
+            es=[var * 2, var * 3],
+            scenarios=500,
+            proxied=120_000,
+        ),
+        "var_components": table(
+            "var_components", 2, level="underlying", name=["ABC", "DEF"], confidence=990_000, component=var
+        ),
+        "var_backtest": table(
+            "var_backtest",
+            days,
+            date=[DAY - timedelta(days=days - k) for k in range(days)],
+            pnl=pnl,
+            var=var,
+            es=var * 2,
+            exception=(pnl < -var).tolist(),
+        ),
+    }
