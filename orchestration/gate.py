@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestration.checks import failed, manifest_digest, read_checks
+import expectations
+from orchestration.checks import CRITICAL, manifest_digest, read_checks
 from orchestration.errors import GateShutError, UserError
 from orchestration.ledger import Entry, Ledger
 from orchestration.proof import certificate
@@ -91,20 +92,27 @@ def _certificate_holds(cut: SealedCut) -> list[Hold]:
 
 
 def _check_holds(cut: SealedCut) -> list[Hold]:
+    """Critical checks that failed, crashed, judged nothing or are missing."""
     found = read_checks(cut)
     if found is None:
-        return [Hold("checks", "they never ran", overridable=False)]
-    if found["manifest"] != manifest_digest(cut):
-        return [Hold("checks", "the results belong to another sealed cut", overridable=False)]
-    if found["error"]:
-        return [Hold("checks", found["error"], overridable=False)]
-    if not any(row["severity"] == "critical" for row in found["results"]):
-        return [Hold("checks", "no critical check ran", overridable=False)]
-    return [Hold(row["check"], _finding(row)) for row in failed(found["results"], "critical")]
+        return [Hold("checks", "they never ran on this sealed cut", overridable=False)]
+    results = {row["check"]: row for row in found["results"]}
+    holds = [
+        Hold(name, "it is missing from the results", overridable=False)
+        for name, (_, check) in expectations.catalogue().items()
+        if check.severity == CRITICAL and name not in results
+    ]
+    critical = [row for row in results.values() if row["severity"] == CRITICAL]
+    if not critical:
+        holds.append(Hold("checks", "no critical check ran", overridable=False))
+    holds += [_hold(row) for row in critical if row["crashed"] or not row["passed"] or not row["rows"]]
+    return holds
 
 
-def _finding(row: Mapping) -> str:
-    return f"expected {row['expected']}, found {row['observed']}"
+def _hold(row: Mapping) -> Hold:
+    if not row["crashed"] and row["passed"]:
+        return Hold(row["check"], "it judged no rows")
+    return Hold(row["check"], f"expected {row['expected']}, found {row['observed']}")
 
 
 def overrides_of(cut: SealedCut, ledger: Ledger, at: datetime) -> list[Entry]:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestration import edge, generated
-from orchestration.checks import manifest_digest, read_checks, run_checks
+from orchestration.checks import failed, manifest_digest, read_checks, run_checks
 from orchestration.days import MarkedCut, end_of_day, marked_cuts, newest_versions, seal_ready
 from orchestration.errors import UserError
 from orchestration.gate import Decision, gate, overrides_of
@@ -55,6 +55,10 @@ class Home:
             raise UserError(f"{day}: expected a day with events in {self.settings.log}, found {_listed(known)}")
         return found
 
+    def end_of_day(self, day: date) -> SealedCut:
+        """The newest sealed version of a day's last cut."""
+        return open_cut(self.settings.store, end_of_day(day))
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -78,10 +82,10 @@ def run_day(home: Home, day: date, show: Display) -> Outcome:
     with _proving(home, unproved) as proof:
         run_jobs(home, show)
         seal(home, show)
-        sealed = home.sealed(cuts[-1])
-        checks = check(home, sealed, show)
         if proof is not None:
             _certify(home, proof, unproved, show)
+    sealed = home.sealed(cuts[-1])
+    checks = check(home, sealed, show)
     certificates = [found for cut in cuts if (found := _proof(home, cut)) is not None]
     decision = gate(sealed, home.ledger, edge.now())
     published = publish_cut(home, sealed, show) if decision.is_open else None
@@ -121,26 +125,41 @@ def seal(home: Home, show: Display) -> list[MarkedCut]:
     return sealed
 
 
-def prove(home: Home, day: date, show: Display, cuts: Sequence[MarkedCut] = ()) -> list[Mapping]:
-    """Replay sealed cuts of a day (all when none is named) from its opening, and certify them again."""
-    wanted = list(cuts) or newest_versions(home.cuts(day))
-    with _proving(home, wanted) as proof:
-        return _certify(home, proof, wanted, show) if proof else []
+def prove(home: Home, day: date, show: Display, name: str | None = None) -> list[Mapping]:
+    """Replay sealed cuts of a day and certify them again: all from its opening, or the one called ``name``.
+
+    An intraday cut alone starts from the state sealed before it, the end of day from the opening.
+    """
+    of_day = home.cuts(day)
+    wanted = newest_versions(of_day)
+    start = _opening(home, day)
+    if name is not None:
+        wanted = [cut for cut in wanted if cut.id == f"{day}/{name}"]
+        if not wanted:
+            known = ", ".join(cut.id.partition("/")[2] for cut in newest_versions(of_day))
+            raise UserError(f"cut: expected one of {known}, found {name}")
+        before = [cut for cut in of_day if cut.epoch.number < wanted[0].epoch.number]
+        if wanted[0].id != end_of_day(day) and before:
+            start = (before[-1].id, before[-1].version)
+    unsealed = [str(cut) for cut in wanted if cut.version not in home.store.versions(cut.id)]
+    if unsealed:
+        raise UserError(f"{day}: expected sealed cuts (`plumbline run {day}`), found none of {', '.join(unsealed)}")
+    with proving(home.settings, Task([(cut.id, cut.version) for cut in wanted], start)) as proof:
+        return _certify(home, proof, wanted, show)
 
 
-def check(home: Home, cut: SealedCut, show: Display) -> Mapping:
-    """Run the expectations over a sealed cut; done again only when they did not run to their end."""
+def check(home: Home, cut: SealedCut, show: Display, again: bool = False) -> Mapping:
+    """Run the expectations over a sealed cut; where their results are there, only ``again``."""
     found = read_checks(cut)
-    if found is not None and not found["error"] and found["manifest"] == manifest_digest(cut):
+    if found is not None and not again:
         return found
     stage = show.stage("check")
-    found = run_checks(cut)
-    failures = [row["check"] for row in found["results"] if not row["passed"]]
-    home.record(
-        "checks",
-        {"cut": cut.id, "version": cut.version, "error": found["error"], "failed": failures},
-    )
-    stage.finish(found["error"] or f"{len(found['results'])} checks, {len(failures)} failed")
+    before = earlier_cuts(home, cut)
+    proof = certificate(home.settings.store, cut.id, cut.version)
+    found = run_checks(cut, proof, before[-1] if before else None, home.settings.scratch / "checks")
+    failures = [row["check"] for row in failed(found["results"])]
+    home.record("checks", {"cut": cut.id, "version": cut.version, "failed": failures})
+    stage.finish(f"{len(found['results'])} checks, {len(failures)} failed")
     return found
 
 
@@ -152,20 +171,25 @@ def publish_cut(home: Home, cut: SealedCut, show: Display) -> Published:
     return made
 
 
+def earlier_cuts(home: Home, cut: SealedCut) -> list[SealedCut]:
+    """The cuts of the same day before this one, each in its newest version, oldest first."""
+    day = date.fromisoformat(cut.manifest["business_date"])
+    before = [other for other in home.cuts(day) if other.epoch.number < cut.manifest["epoch"] and other.id != cut.id]
+    return [home.sealed(other) for other in newest_versions(before)]
+
+
 def _build(home: Home, cut: SealedCut, folder: Path) -> Mapping[str, Path]:
     import reports
-    from reports.context import Context
 
-    earlier = [other for other in marked_cuts(home.index) if other.epoch.number < cut.manifest["epoch"]]
-    same_day = [other for other in newest_versions(earlier) if other.epoch.day.isoformat() == cut.id.partition("/")[0]]
-    context = Context(
+    context = reports.Context(
         certificate(home.settings.store, cut.id, cut.version),
         (read_checks(cut) or {}).get("results", []),
         [{"who": entry.who, **entry.what} for entry in overrides_of(cut, home.ledger, edge.now())],
         generated.sentences(home.settings),
-        [home.sealed(other) for other in same_day if other.id != cut.id],
+        earlier_cuts(home, cut),
     )
-    return reports.build(cut, folder, context)
+    opening = _opening(home, date.fromisoformat(cut.manifest["business_date"]))
+    return reports.build(cut, folder, context, open_cut(home.settings.store, *opening) if opening else None)
 
 
 def _proof(home: Home, cut: MarkedCut) -> Mapping | None:
@@ -175,12 +199,12 @@ def _proof(home: Home, cut: MarkedCut) -> Mapping | None:
 def _proving(home: Home, cuts: Sequence[MarkedCut]) -> AbstractContextManager[Proof | None]:
     if not cuts:
         return nullcontext()
-    return proving(home.settings, Task([(cut.id, cut.version) for cut in cuts], _opening(home, cuts[0])))
+    return proving(home.settings, Task([(cut.id, cut.version) for cut in cuts], _opening(home, cuts[0].epoch.day)))
 
 
-def _opening(home: Home, first: MarkedCut) -> tuple[str, int] | None:
-    """The newest end of day before the day of a cut: the replay starts from its state."""
-    before = [cut for cut in marked_cuts(home.index) if cut.epoch.day < first.epoch.day]
+def _opening(home: Home, day: date) -> tuple[str, int] | None:
+    """The newest end of day before a day: its replay starts from that state."""
+    before = [cut for cut in marked_cuts(home.index) if cut.epoch.day < day]
     if not before:
         return None
     cut = newest_versions(before)[-1]

@@ -20,7 +20,7 @@ def lines(outcome: Outcome) -> list[str]:
         "",
         *_events(cut),
         *_proof(outcome.certificates),
-        *_checks(outcome.checks),
+        *checks(outcome.checks),
         *_margin(cut),
         *_stress(cut),
         *_capital(cut),
@@ -68,9 +68,10 @@ def _joint_digest(document: Mapping, side: str) -> str:
     return sha256("".join(f"{name} {parts[name][side]}\n" for name in sorted(parts)).encode()).hexdigest()
 
 
-def _checks(checks: Mapping) -> Iterator[str]:
-    bad = failed(checks["results"])
-    yield _row("failed checks", checks["error"] or f"{len(bad)} of {len(checks['results'])}")
+def checks(found: Mapping) -> Iterator[str]:
+    """What failed, with the failing rows and the next step."""
+    bad = failed(found["results"])
+    yield _row("failed checks", f"{len(bad)} of {len(found['results'])}")
     for row in bad:
         yield _row("", f"{row['severity']}: {row['check']}: expected {row['expected']}, found {row['observed']}")
         if row.get("sample"):
