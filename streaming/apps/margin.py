@@ -1,4 +1,8 @@
-"""Margin: what each account must hold, at every price set; sealed with its explanation and the day's path."""
+"""Margin: what each account must hold, at every price set; sealed with its explanation and the day's path.
+
+At cuts also the house layers, limits and calls (see ``margin_house``); the day's peak deficits and what made them are
+kept all day (see ``margin_day``).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,23 +10,34 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from streaming.apps import views
+from streaming.apps import margin_day, margin_house, views
 from streaming.apps.growing import Growing
+from streaming.apps.margin_day import DayState
+from streaming.apps.margin_lines import group_rows, scan_lines, strategy_lines
 from streaming.apps.rules import rules_in_force
 from streaming.apps.tables import build
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import Stretch
-from streaming.risk.margin.groups import assign_groups
-from streaming.risk.margin.portfolio import portfolio_margin
+from streaming.risk.holdings import CashBalances, Holdings
+from streaming.risk.margin.portfolio import PortfolioMarginResult, eligible, portfolio_margin, requirement_by_row
 from streaming.risk.margin.regt import MarginResult, regulation_t
-from streaming.risk.margin.strategies import Strategy
-from streaming.risk.reference import MarginType
+from streaming.risk.market import PriceSet
+from streaming.risk.reference import Accounts, Instruments, MarginType
+from streaming.risk.rulebook import Rules
 from streaming.schema import results, sealed
+from streaming.schema.model import Table
 
 _PATH = ("account", "set", "equity", "requirement")
-_RULE_STRATEGY, _RULE_PORTFOLIO = "FINRA 4210(c), (f)", "FINRA 4210(g)"
 _COLUMNS = ("cash", "lmv", "smv", "equity", "margin_equity", "initial", "maintenance", "portfolio", "requirement")
 _COLUMNS += ("excess", "reg_t_excess", "maintenance_excess", "maintenance_call", "sma", "buying_power")
+_AT_CUTS: tuple[Table, ...] = (
+    sealed.MARGIN_LINES, sealed.MARGIN_GROUPS, sealed.MARGIN_SCAN_LINES, sealed.MARGIN_HOUSE,
+    sealed.MARGIN_HOUSE_LINES, sealed.LIMITS, sealed.CALLS,
+)  # fmt: skip
+
+
+def _nothing() -> dict[str, pa.Table]:
+    return {table.name: table.arrow.empty_table() for table in _AT_CUTS}
 
 
 @dataclass(slots=True)
@@ -34,78 +49,164 @@ class MarginState:
     accounts: pa.Table = field(default_factory=results.ACCOUNTS.empty_table)
     holdings: pa.Table = field(default_factory=lambda: pa.table({}))
     cash: pa.Table = field(default_factory=lambda: pa.table({}))
+    floor: pa.Table = field(default_factory=lambda: pa.table({"account": _NONE, "var": _NONE}))
+    """The VaR floor of the newest end of day, by account."""
     margin: pa.Table = field(default_factory=lambda: pa.table({}))
     """By account: the columns of the sealed table, as micros."""
-    lines: pa.Table = field(default_factory=lambda: sealed.MARGIN_LINES.arrow.empty_table())
-    groups: pa.Table = field(default_factory=lambda: sealed.MARGIN_GROUPS.arrow.empty_table())
+    sealed: dict = field(default_factory=_nothing)
+    """What is computed at cuts only: sealed table by name."""
     path: Growing = field(default_factory=lambda: Growing(_PATH))
+    peaks: DayState = field(default_factory=DayState)
     sets: tuple = ()
     """Ids of the day's price sets, in order."""
+    times: tuple = ()
+    """And their instants."""
 
 
 class MarginApp:
     """Strategy-based and portfolio margin of every account."""
 
     name = "margin"
-    inputs = ("reference", "price_sets", "valuation", "positions")
+    inputs = ("reference", "price_sets", "valuation", "book", "positions", "var")
     sharded = True
     state = MarginState
 
     def __init__(self) -> None:
         self._instruments, self._accounts = views.instruments_view(), views.accounts_view()
+        self._groups, self._eligible = views.groups_view(), views.Cached(eligible)
+        self._holdings, self._cash = views.Cached(views.open_holdings), views.Cached(views.cash_balances)
 
     def empty(self, shard: int, shards: int) -> MarginState:
         return MarginState()
 
     def apply(self, state: MarginState, stretch: Stretch) -> tuple[MarginState, Mapping[str, pa.Table]]:
-        for app, names in (("reference", ("instruments", "accounts")), ("positions", ("holdings", "cash"))):
+        for app, names in (
+            ("reference", ("instruments", "accounts")),
+            ("positions", ("holdings", "cash")),
+            ("var", ("floor",)),
+        ):
             for name in names:
                 for table in stretch.tables(app, name):
                     setattr(state, name, table)
-        valued = stretch.tables("valuation", "valuation")
         day = stretch.last.day.toordinal() - _EPOCH_ORDINAL
         if day != state.day:
-            state.day, state.sets = day, ()
+            state.day, state.sets, state.times, state.peaks = day, (), (), DayState()
+            state.margin, state.sealed = pa.table({}), _nothing()
             state.path.clear()
+        margin_day.gather(state.peaks, stretch)
+        valued = stretch.tables("valuation", "valuation")
         if not valued or not state.holdings.num_rows:
             return state, {}
-        (prices,), (fx,) = stretch.tables("price_sets", "prices"), stretch.tables("price_sets", "fx")
         instruments, accounts = self._instruments(state.instruments), self._accounts(state.accounts)
-        market = views.padded(views.price_set(stretch.last.price_set, stretch.last.time, prices, fx), len(instruments))
-        holdings, cash = views.open_holdings(state.holdings), views.cash_balances(state.cash)
-        rules = rules_in_force(stretch.versions)
+        market, rules = views.market(stretch, len(instruments)), rules_in_force(stretch.versions)
+        holdings, cash = self._holdings(state.holdings), self._cash(state.cash)
         strategy = regulation_t(holdings, cash, instruments, accounts, market, day, rules)
-        valuation = views.valuation_view(market.id, valued[-1])
+        outside = ~self._eligible(instruments)[holdings.instrument]
         portfolio = portfolio_margin(
-            holdings, instruments, accounts, market, valuation, assign_groups(instruments, rules), rules
-        )
-        members = np.unique(np.concatenate([holdings.account, cash.account]).astype(np.int64))
-        state.margin = _account_rows(strategy, portfolio, accounts, members)
-        state.sets = (*state.sets, market.id)
-        state.path.append(
-            {
-                "account": members,
-                "set": np.full(len(members), len(state.sets) - 1),
-                "equity": state.margin["excess"].to_numpy() + state.margin["requirement"].to_numpy(),
-                "requirement": state.margin["requirement"].to_numpy(),
-            }
-        )
+            holdings, instruments, accounts, market, views.valuation_view(market.id, valued[-1]),
+            self._groups(instruments, rules), rules,
+            _outside_scan(strategy, holdings, outside, instruments, accounts, market, day, rules),
+        )  # fmt: skip
+        found = _Found(holdings, instruments, accounts, market, strategy, portfolio)
+        _keep(state, found, cash)
         if stretch.last.cut:
-            state.lines = _lines(strategy, state)
-            state.groups = _groups(portfolio, state)
+            state.sealed = _at_cut(state, found, valued[-1], rules)
         return state, {"live": state.margin}
 
     def seal(self, state: MarginState, epoch: Epoch) -> Mapping[str, pa.Table]:
-        return {
-            "margin": _sealed_margin(state),
-            "margin_lines": state.lines,
-            "margin_groups": state.groups,
-            "margin_path": _sealed_path(state),
-        }
+        return {"margin": _sealed_margin(state), "margin_path": _sealed_path(state), **state.sealed}
 
 
+_NONE = np.empty(0, np.int64)
 _EPOCH_ORDINAL = 719_163
 """1970-01-01 as a proleptic ordinal."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One price set's margin, with what it was computed from."""
+
+    holdings: Holdings
+    instruments: Instruments
+    accounts: Accounts
+    market: PriceSet
+    strategy: MarginResult
+    portfolio: PortfolioMarginResult
+
+
+def _outside_scan(
+    strategy: MarginResult,
+    holdings: Holdings,
+    outside: np.ndarray,
+    instruments: Instruments,
+    accounts: Accounts,
+    market: PriceSet,
+    day: int,
+    rules: Rules,
+) -> np.ndarray:
+    """Strategy-based requirement of the positions that may not be scanned, by holdings row: each for itself."""
+    if not outside.any():
+        return np.zeros(len(holdings), np.int64)
+    rows, positions = strategy.treatments, strategy.positions
+    first = rows.leg_start[:-1]
+    held = rows.leg_position[first]
+    alone = (np.diff(rows.leg_start) == 1) & (rows.leg_quantity[first] == positions.quantity[held])
+    width = len(instruments)
+    keys = holdings.account.astype(np.int64) * width + holdings.instrument
+    found = rows.account * width + positions.instrument[held]
+    alone &= np.isin(found, keys[outside])
+    column = requirement_by_row(
+        holdings, rows.account[alone], positions.instrument[held[alone]], rows.maintenance[alone]
+    )
+    paired = outside & ~np.isin(keys, found[alone])
+    if not paired.any():
+        return column
+    part = Holdings(*(getattr(holdings, name)[paired] for name in ("account", "instrument", "quantity", "cost")))
+    nothing = CashBalances(_NONE.astype(np.int32), np.empty(0, object), _NONE, _NONE, _NONE)
+    apart = regulation_t(part, nothing, instruments, accounts, market, day, rules).treatments
+    return column + requirement_by_row(holdings, apart.account, apart.underlying, apart.maintenance)
+
+
+def _keep(state: MarginState, found: _Found, cash: CashBalances) -> None:
+    """The newest margin, and one more point of the day's path."""
+    holdings, accounts, market = found.holdings, found.accounts, found.market
+    members = np.unique(np.concatenate([holdings.account, cash.account]).astype(np.int64))
+    state.margin = _account_rows(found.strategy, found.portfolio, accounts, members)
+    state.sets, state.times = (*state.sets, market.id), (*state.times, market.time)
+    requirement = state.margin["requirement"].to_numpy()
+    equity = state.margin["excess"].to_numpy() + requirement
+    step = np.full(len(members), len(state.sets) - 1)
+    state.path.append({"account": members, "set": step, "equity": equity, "requirement": requirement})
+    by_code = np.zeros((2, len(accounts)), np.int64)
+    by_code[:, members] = equity, requirement
+    margin_day.observe(
+        state.peaks, holdings, found.instruments, accounts, market, found.strategy, found.portfolio, *by_code
+    )
+
+
+def _at_cut(state: MarginState, found: _Found, valued: pa.Table, rules: Rules) -> dict[str, pa.Table]:
+    holdings, instruments, accounts, market = found.holdings, found.instruments, found.accounts, found.market
+    strategy, portfolio = found.strategy, found.portfolio
+    floor = np.zeros(len(accounts), np.int64)
+    floor[state.floor["account"].to_numpy()] = state.floor["var"].to_numpy()
+    tables = {
+        "margin_lines": strategy_lines(strategy, instruments, accounts),
+        "margin_groups": group_rows(portfolio, accounts),
+        "margin_scan_lines": scan_lines(portfolio, holdings, instruments, accounts, rules),
+    }
+    if not len(holdings):
+        return _nothing() | tables
+    result = margin_house.house(
+        holdings, instruments, accounts, market, strategy, portfolio, valued, floor, state.day, rules
+    )
+    equity = np.zeros(len(accounts), np.int64)
+    equity[result.account] = result.effective_excess + result.effective_requirement
+    return tables | {
+        "margin_house": margin_house.house_rows(result, accounts, market.id),
+        "margin_house_lines": margin_house.house_lines(result, portfolio, accounts),
+        "limits": margin_house.account_limits(result, accounts, equity, rules),
+        "calls": margin_house.call_rows(strategy, result, state.peaks.path.path, accounts, state.day, rules),
+    }
 
 
 def _account_rows(strategy: MarginResult, portfolio, accounts, members: np.ndarray) -> pa.Table:
@@ -140,29 +241,22 @@ def _sealed_margin(state: MarginState) -> pa.Table:
     if not state.margin.num_rows:
         return sealed.MARGIN.arrow.empty_table()
     members = state.margin["account"].to_numpy()
-    peak, at = _peak_deficits(state, members)
+    path = state.peaks.path.path
+    causes = [margin_day.cause_text(state.peaks, code) for code in members.tolist()]
+    at = np.searchsorted(np.array(state.times), path.peak_time[members])
     names = pa.array([kind.name.lower() for kind in MarginType])
     columns: dict[str, object] = {name: state.margin[name] for name in _COLUMNS}
     columns |= {
         "account": state.accounts["id"].combine_chunks().take(pa.array(members)),
         "margin_type": names.take(state.accounts["margin_type"].combine_chunks().take(pa.array(members))),
-        "peak_deficit": peak,
-        "peak_price_set": pa.array(["", *state.sets], pa.string()).take(pa.array(at + 1)),
+        "peak_deficit": path.peak[members],
+        "peak_price_set": pa.array(["", *state.sets], pa.string()).take(
+            pa.array(np.where(path.peak[members] > 0, at + 1, 0))
+        ),
+        "peak_cause": pa.array(causes, pa.string()),
         "price_set": pa.array([state.sets[-1]] * len(members), pa.string()),
     }
     return build(sealed.MARGIN, columns)
-
-
-def _peak_deficits(state: MarginState, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each account's largest deficit of the day, and the first price set at which it stood (-1: none)."""
-    deficit = np.maximum(state.path["requirement"] - state.path["equity"], 0)
-    row = np.searchsorted(members, state.path["account"])
-    peak = np.zeros(len(members), np.int64)
-    np.maximum.at(peak, row, deficit)
-    at = np.full(len(members), len(state.sets), np.int64)
-    reached = (deficit == peak[row]) & (deficit > 0)
-    np.minimum.at(at, row[reached], state.path["set"][reached])
-    return peak, np.where(peak > 0, at, -1)
 
 
 def _sealed_path(state: MarginState) -> pa.Table:
@@ -174,47 +268,3 @@ def _sealed_path(state: MarginState) -> pa.Table:
         "excess": state.path["equity"] - state.path["requirement"],
     }
     return build(sealed.MARGIN_PATH, columns)
-
-
-def _lines(strategy: MarginResult, state: MarginState) -> pa.Table:
-    """The chosen treatments with their legs, in words."""
-    found = strategy.treatments
-    instruments = state.instruments["id"].to_pylist()
-    of_leg = strategy.positions.instrument[found.leg_position]
-    legs = [
-        f"{quantity:+d} x {instruments[code]}" for quantity, code in zip(found.leg_quantity.tolist(), of_leg.tolist())
-    ]
-    starts = found.leg_start.tolist()
-    under = np.where(found.underlying >= 0, found.underlying, 0)
-    group = found.account.astype(np.int64) * len(instruments) + under
-    first = np.searchsorted(group, group, side="left")
-    names = [strategy_.name.lower().replace("_", " ") for strategy_ in Strategy]
-    columns = {
-        "account": state.accounts["id"].combine_chunks().take(pa.array(found.account.astype(np.int64))),
-        "underlying": state.instruments["id"].combine_chunks().take(pa.array(under.astype(np.int64))),
-        "line": np.arange(len(group)) - first + 1,
-        "strategy": pa.array(names).take(pa.array(found.strategy.astype(np.int64))),
-        "legs": pa.array([" + ".join(legs[a:b]) for a, b in zip(starts, starts[1:])], pa.string()),
-        "maintenance": found.maintenance,
-        "initial": found.initial,
-        "premium": found.premium,
-        "rule": pa.array([_RULE_STRATEGY] * len(group), pa.string()),
-    }
-    return build(sealed.MARGIN_LINES, columns)
-
-
-def _groups(portfolio, state: MarginState) -> pa.Table:
-    rows = portfolio.portfolios
-    names = pa.array([str(name) for name in portfolio.groups.portfolio_name], pa.string())
-    levels = pa.array([str(name) for name in portfolio.groups.level], pa.string())
-    columns = {
-        "account": state.accounts["id"].combine_chunks().take(pa.array(rows.account.astype(np.int64))),
-        "margin_group": names.take(pa.array(rows.group.astype(np.int64))),
-        "level": levels.take(pa.array(rows.group.astype(np.int64))),
-        "scenario_loss": rows.scenario_loss,
-        "worst_point": rows.worst_point,
-        "minimum": rows.minimum,
-        "requirement": rows.requirement,
-        "rule": pa.array([_RULE_PORTFOLIO] * len(rows), pa.string()),
-    }
-    return build(sealed.MARGIN_GROUPS, columns)

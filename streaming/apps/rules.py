@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 
 from streaming.risk import rulebook
 from streaming.risk.rulebook import RuleError, Rules
@@ -12,7 +13,13 @@ def rules_in_force(versions: Mapping[str, str]) -> Rules:
     book = rulebook.load()
     if versions.get("rulebook") != book.version:
         raise RuleError(f"rulebook: expected version {versions.get('rulebook')!r}, found {book.version!r}")
-    return book.at(date.fromisoformat(versions["rule_date"]))
+    return _at(versions["rule_date"])
+
+
+@cache
+def _at(rule_date: str) -> Rules:
+    """One object per rule date, so that what is derived from it can be kept."""
+    return rulebook.load().at(date.fromisoformat(rule_date))
 
 
 def versions_in_force(rule_date: date, code: str) -> dict[str, str]:

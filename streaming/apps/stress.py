@@ -1,40 +1,50 @@
-"""Stress: the core scenarios over every position at each cut, by account and by underlying."""
+"""Stress: every scenario over every position at each cut, by account and by underlying.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+The core scenarios run at every cut; at the end of day all others, the spot x volatility grid, and the delta-gamma-vega
+explanation. What the firm's totals need goes on by account and underlying (see ``firm_risk``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from streaming.apps import views
+from streaming.apps.losses import group_losses, part_names, scopes
 from streaming.apps.rules import rules_in_force
 from streaming.apps.tables import build
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import Stretch
-from streaming.risk.margin.portfolio import MISSING_VALUE
 from streaming.risk.market import Valuation
 from streaming.risk.reference import Instruments
-from streaming.risk.stress.book import charges, grouped_pnl, stressed_book, unit_pnl
+from streaming.risk.rulebook import Rules
+from streaming.risk.scenarios.grid import grid
+from streaming.risk.stress.book import Book, Unpriced, charges, grouped_pnl, stressed_book, unit_pnl
+from streaming.risk.stress.surface import surface
 from streaming.schema import results, sealed
+from streaming.schema.model import Table
+
+KEYS = ("account", "underlying")
+"""The first columns of the rows by pair: codes; then P&L or losses by scenario."""
+_SEALED: tuple[Table, ...] = (
+    sealed.STRESS, sealed.STRESS_UNDERLYING, sealed.STRESS_SURFACE, sealed.STRESS_UNPRICED,
+)  # fmt: skip
+
+
+def _nothing() -> dict[str, pa.Table]:
+    return {table.name: table.arrow.empty_table() for table in _SEALED}
 
 
 @dataclass(slots=True)
 class StressState:
-    """The newest stress results of one shard: loss by (account, underlying) and scenario."""
+    """What one shard holds, and its results at the newest cut."""
 
     instruments: pa.Table = field(default_factory=results.INSTRUMENTS.empty_table)
     accounts: pa.Table = field(default_factory=results.ACCOUNTS.empty_table)
     holdings: pa.Table = field(default_factory=lambda: pa.table({}))
-    scenarios: tuple = ()
-    account: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    underlying: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    loss: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.int64))
-    """[row, scenario] micros, positive = loss."""
-    members: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    """Accounts of this shard that hold or own anything."""
-    equity: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    """Net equity of the members less the charge on what could not be priced."""
-    price_set: str = ""
+    sealed: dict = field(default_factory=_nothing)
+    """Sealed table by name."""
 
 
 class StressApp:
@@ -60,56 +70,133 @@ class StressApp:
         valued, equity = stretch.tables("valuation", "valuation"), stretch.tables("exposure", "live")
         if not stretch.last.cut or not valued or not equity or not state.holdings.num_rows:
             return state, {}
-        (prices,), (fx,) = stretch.tables("price_sets", "prices"), stretch.tables("price_sets", "fx")
-        instruments = self._instruments(state.instruments)
-        market = views.padded(views.price_set(stretch.last.price_set, stretch.last.time, prices, fx), len(instruments))
+        instruments, rules = self._instruments(state.instruments), rules_in_force(stretch.versions)
+        market = views.market(stretch, len(instruments))
         valuation = views.valuation_view(market.id, valued[-1])
-        _stress(state, instruments, market, valuation, rules_in_force(stretch.versions))
+        holdings = views.open_holdings(state.holdings)
+        book, unpriced = stressed_book(holdings, instruments, market, rules, valuation)
+        pairs = _Pairs.of(book, instruments)
+        core = _losses(book, pairs.number, len(pairs), valuation)
+        state.sealed = _nothing() | {
+            "stress_underlying": _by_underlying(state, pairs, valuation.scenarios, core),
+            "stress_unpriced": _unpriced(state, unpriced),
+        }
+        charge = np.stack([unpriced.account, unpriced.charge], axis=1)
+        rows = {"unpriced": views.matrix_rows(("account", "charge"), charge)}
+        scenarios, loss = valuation.scenarios, core
+        for table in stretch.tables("valuation", "full"):
+            full = replace(valuation, scenarios=tuple(table.column_names), shocked=views.matrix(table))
+            cells = tuple(cell.id for cell in grid(rules).scenarios)
+            rest = tuple(name for name in full.scenarios if name not in set(cells))
+            scenarios = (*scenarios, *rest)
+            loss = np.concatenate([core, _losses(book, pairs.number, len(pairs), _chosen(full, rest))], axis=1)
+            together = np.zeros(len(book), np.int64)
+            rows["grid"] = views.matrix_rows(cells, _losses(book, together, 1, _chosen(full, cells)))
+            state.sealed["stress_surface"] = _surface(state, book, instruments, full, rules)
+        for table in stretch.tables("valuation", "taylor"):
+            terms = grouped_pnl(book, pairs.number, len(pairs), views.matrix(table), "explained stress P&L")
+            rows["explained"] = pairs.rows(table.column_names, terms)
+        rows["pairs"] = pairs.rows(scenarios, loss)
         live = equity[-1]
-        state.members, state.equity = live["account"].to_numpy(), live["equity"].to_numpy() - state.equity
-        state.price_set = market.id
-        return state, {}
+        state.sealed["stress"] = _by_account(state, instruments, pairs, scenarios, loss, live, unpriced, market.id)
+        return state, rows
 
     def seal(self, state: StressState, epoch: Epoch) -> Mapping[str, pa.Table]:
-        if not state.price_set:
-            empty = sealed.STRESS.arrow.empty_table(), sealed.STRESS_UNDERLYING.arrow.empty_table()
-            return dict(zip(("stress", "stress_underlying"), empty, strict=True))
-        ids, names = state.accounts["id"].combine_chunks(), pa.array(state.scenarios)
-        count = len(state.scenarios)
-        total = np.zeros((len(state.members), count), np.int64)
-        np.add.at(total, np.searchsorted(state.members, state.account), state.loss)
-        by_account = {
-            "account": ids.take(pa.array(np.repeat(state.members, count))),
-            "scenario": names.take(pa.array(np.tile(np.arange(count), len(state.members)))),
-            "loss": total.reshape(-1),
-            "equity_after": (state.equity[:, None] - total).reshape(-1),
-            "price_set": pa.array([state.price_set] * total.size, pa.string()),
-        }
-        by_underlying = {
-            "account": ids.take(pa.array(np.repeat(state.account, count))),
-            "underlying": state.instruments["id"].combine_chunks().take(pa.array(np.repeat(state.underlying, count))),
-            "scenario": names.take(pa.array(np.tile(np.arange(count), len(state.account)))),
-            "loss": state.loss.reshape(-1),
-        }
-        return {
-            "stress": build(sealed.STRESS, by_account),
-            "stress_underlying": build(sealed.STRESS_UNDERLYING, by_underlying),
-        }
+        return state.sealed
 
 
-def _stress(state: StressState, instruments: Instruments, market, valuation: Valuation, rules) -> None:
-    """Losses by account and underlying; ``equity`` first holds the charge on what cannot be revalued."""
-    holdings = views.open_holdings(state.holdings)
-    book, unpriced = stressed_book(holdings, instruments, market, rules)
-    pnl = unit_pnl(valuation)
-    unvalued = (valuation.baseline == MISSING_VALUE)[book.instrument]
-    pnl[valuation.baseline == MISSING_VALUE] = 0
-    worth = np.abs(book.units) * market.price[book.instrument]
-    under = instruments.underlying[book.instrument].astype(np.int64)
-    keys, group = np.unique(book.account.astype(np.int64) * len(instruments) + under, return_inverse=True)
-    loss = -grouped_pnl(book, group, len(keys), pnl, "stress loss of an account and underlying")
-    np.add.at(loss, group[unvalued], worth[unvalued, None])  # without a model value: charged in full
-    state.scenarios = valuation.scenarios
-    state.account, state.underlying, state.loss = keys // len(instruments), keys % len(instruments), loss
-    members = np.unique(np.concatenate([state.holdings["account"].to_numpy(), holdings.account]))
-    state.equity = charges(unpriced, state.accounts.num_rows)[members]
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """The pairs of account and underlying in a book, sorted."""
+
+    account: np.ndarray
+    underlying: np.ndarray
+    number: np.ndarray
+    """The pair of each position."""
+
+    def __len__(self) -> int:
+        return len(self.account)
+
+    @classmethod
+    def of(cls, book: Book, instruments: Instruments) -> "_Pairs":
+        under = instruments.underlying[book.instrument].astype(np.int64)
+        keys, number = np.unique(book.account.astype(np.int64) * len(instruments) + under, return_inverse=True)
+        return cls(keys // len(instruments), keys % len(instruments), number)
+
+    def rows(self, names: Sequence[str], values: np.ndarray) -> pa.Table:
+        keys = np.stack([self.account, self.underlying], axis=1)
+        return views.matrix_rows((*KEYS, *names), np.concatenate([keys, values], axis=1))
+
+
+def _chosen(valuation: Valuation, names: tuple[str, ...]) -> Valuation:
+    """The valuation with these scenarios only."""
+    column = {name: number for number, name in enumerate(valuation.scenarios)}
+    return replace(valuation, scenarios=names, shocked=valuation.shocked[:, [column[name] for name in names]])
+
+
+def _losses(book: Book, group: np.ndarray, groups: int, valuation: Valuation) -> np.ndarray:
+    return -grouped_pnl(book, group, groups, unit_pnl(valuation), "stress P&L")
+
+
+def _by_account(
+    state: StressState,
+    instruments: Instruments,
+    pairs: _Pairs,
+    scenarios: tuple[str, ...],
+    loss: np.ndarray,
+    live: pa.Table,
+    unpriced: Unpriced,
+    price_set: str,
+) -> pa.Table:
+    """Every account that holds or owns anything, in every scenario."""
+    members, count, scope = live["account"].to_numpy(), len(scenarios), scopes(scenarios)
+    found, part = group_losses(
+        np.searchsorted(members, pairs.account), len(members), pairs.underlying, loss, scope, instruments
+    )
+    equity = live["equity"].to_numpy() - charges(unpriced, state.accounts.num_rows)[members]
+    columns = {
+        "account": state.accounts["id"].combine_chunks().take(pa.array(np.repeat(members, count))),
+        "scenario": pa.array(list(scenarios) * len(members), pa.string()),
+        "loss": found.reshape(-1),
+        "part": pa.array(part_names(part, scope, instruments), pa.string()),
+        "equity_after": (equity[:, None] - found).reshape(-1),
+        "price_set": pa.array([price_set] * found.size, pa.string()),
+    }
+    return build(sealed.STRESS, columns)
+
+
+def _by_underlying(state: StressState, pairs: _Pairs, scenarios: tuple[str, ...], loss: np.ndarray) -> pa.Table:
+    count = len(scenarios)
+    columns = {
+        "account": state.accounts["id"].combine_chunks().take(pa.array(np.repeat(pairs.account, count))),
+        "underlying": state.instruments["id"].combine_chunks().take(pa.array(np.repeat(pairs.underlying, count))),
+        "scenario": pa.array(list(scenarios) * len(pairs), pa.string()),
+        "loss": loss.reshape(-1),
+    }
+    return build(sealed.STRESS_UNDERLYING, columns)
+
+
+def _unpriced(state: StressState, unpriced: Unpriced) -> pa.Table:
+    columns = {
+        "account": state.accounts["id"].combine_chunks().take(pa.array(unpriced.account)),
+        "instrument": state.instruments["id"].combine_chunks().take(pa.array(unpriced.instrument)),
+        "charge": unpriced.charge,
+        "reason": pa.array(unpriced.reason.tolist(), pa.string()),
+    }
+    return build(sealed.STRESS_UNPRICED, columns)
+
+
+def _surface(state: StressState, book: Book, instruments: Instruments, full: Valuation, rules: Rules) -> pa.Table:
+    cells = grid(rules)
+    found = surface(book, instruments, full, cells, rules)
+    columns = {
+        "account": state.accounts["id"].combine_chunks().take(pa.array(found.account)),
+        "underlying": state.instruments["id"].combine_chunks().take(pa.array(found.underlying.astype(np.int64))),
+        "worst_loss": found.worst,
+        "worst_spot": cells.spot[found.worst_cell[:, 0]],
+        "worst_vol": cells.vol[found.worst_cell[:, 1]],
+        "inner_loss": found.inner,
+        "inner_spot": cells.spot[found.inner_cell[:, 0]],
+        "inner_vol": cells.vol[found.inner_cell[:, 1]],
+    }
+    return build(sealed.STRESS_SURFACE, columns)

@@ -1,10 +1,12 @@
 """Valuation: every instrument of a price set under every scenario, once, for all accounts.
 
-At each price set the model values at today's spots and at the ten portfolio-margin points; at each cut also the core
-stress scenarios. Implied volatilities are solved at cuts and stay per contract in between (sticky strike).
+At each price set the model values at today's spots and at the ten portfolio-margin points; at each cut also greeks, the
+house margin points and the core stress scenarios; at the end of day all other scenarios, the spot x volatility grid and
+the one-day moves of the price history (VaR). Implied volatilities are solved at cuts and stay per contract in between
+(sticky strike).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
@@ -13,12 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.apps import views
+from streaming.apps.revaluation import TRADING_DAYS, Pricing, price_history, realised_vol
 from streaming.apps.rules import rules_in_force
 from streaming.apps.tables import build
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import Stretch
-from streaming.risk.margin.groups import assign_groups
-from streaming.risk.margin.portfolio import MISSING_VALUE, scan_points
+from streaming.risk.margin.groups import MarginGroups
+from streaming.risk.margin.house import HOUSE_POINTS, house_points
+from streaming.risk.margin.portfolio import MISSING_VALUE, POINTS, scan_points
 from streaming.risk.market import PriceSet, Valuation
 from streaming.risk.money import MICRO, round_model
 from streaming.risk.pricing.contracts import Contracts, years
@@ -28,7 +32,11 @@ from streaming.risk.pricing.revalue import revalue
 from streaming.risk.reference import Instruments, Kind
 from streaming.risk.rulebook import Rules
 from streaming.risk.scenarios import shipped
-from streaming.risk.scenarios.mapping import Market, shock_table
+from streaming.risk.scenarios.dates import date_scenarios
+from streaming.risk.scenarios.grid import grid
+from streaming.risk.scenarios.library import Scenario
+from streaming.risk.scenarios.mapping import ShockTable
+from streaming.risk.stress.explain import taylor
 from streaming.risk.var.history import PriceHistory
 from streaming.schema import results, sealed
 
@@ -37,9 +45,6 @@ CLOSE, OPEN = time(16, 0), time(9, 30)
 """When an option expires on its last day: at the close, AM-settled ones at the opening."""
 VOL_SOURCES = ("implied", "fitted", "proxy", "none")
 _IMPLIED, _FITTED, _PROXY, _NONE = range(4)
-_TRADING_DAYS = 252
-_EWMA_DECAY = 0.94
-"""RiskMetrics (1996), daily."""
 _VOL_DEFAULT = 0.40
 _EPOCH_DAY = date(1970, 1, 1)
 _FINE = 1_000_000_000_000
@@ -57,6 +62,8 @@ class ValuationState:
     vol_source: np.ndarray = field(default_factory=lambda: np.empty(0, np.int8))
     price_set: str = ""
     rows: pa.Table = field(default_factory=lambda: pa.table({}))
+    scenarios: pa.Table = field(default_factory=lambda: sealed.SCENARIOS.arrow.empty_table())
+    """What was run at the newest cut."""
 
 
 class ValuationApp:
@@ -68,7 +75,8 @@ class ValuationApp:
     state = ValuationState
 
     def __init__(self) -> None:
-        self._instruments = views.instruments_view()
+        self._instruments, self._groups = views.instruments_view(), views.groups_view()
+        self._history, self._realised = views.Cached(price_history), views.Cached(realised_vol)
 
     def empty(self, shard: int, shards: int) -> ValuationState:
         return ValuationState()
@@ -80,19 +88,20 @@ class ValuationApp:
         prices = stretch.tables("price_sets", "prices")
         if not prices:
             return state, {}
+        epoch, rules = stretch.last, rules_in_force(stretch.versions)
         instruments = self._instruments(state.instruments)
         (fx,) = stretch.tables("price_sets", "fx")
-        market = views.padded(
-            views.price_set(stretch.last.price_set, stretch.last.time, prices[-1], fx), len(instruments)
-        )
-        valuation = value(state, instruments, market, stretch.last, rules_in_force(stretch.versions))
-        state.price_set, state.rows = market.id, views.valuation_rows(valuation)
-        return state, {"valuation": state.rows}
+        market = views.padded(views.price_set(epoch.price_set, epoch.time, prices[-1], fx), len(instruments))
+        history = self._history(state.closes, instruments) if state.closes.num_rows else None
+        pricing = _pricing(state, instruments, market, epoch, history, self._realised(history, instruments), rules)
+        rows, more = value(state, pricing, self._groups(instruments, rules), epoch)
+        state.price_set, state.rows = market.id, rows
+        return state, {"valuation": rows, **more}
 
     def seal(self, state: ValuationState, epoch: Epoch) -> Mapping[str, pa.Table]:
         n = state.rows.num_rows
         if not n:
-            return {"valuation": sealed.VALUATION.arrow.empty_table()}
+            return {"valuation": sealed.VALUATION.arrow.empty_table(), "scenarios": state.scenarios}
         columns = {
             "instrument": state.instruments.slice(0, n)["id"],
             "model_value": np.where(_column(state, "baseline") == MISSING_VALUE, 0, _column(state, "baseline")),
@@ -100,17 +109,24 @@ class ValuationApp:
             "price_set": pa.array([state.price_set] * n, pa.string()),
         }
         columns |= {name: _column(state, name) for name in ("vol", "delta", "gamma", "vega")}
-        return {"valuation": build(sealed.VALUATION, columns)}
+        return {"valuation": build(sealed.VALUATION, columns), "scenarios": state.scenarios}
 
 
 def _column(state: ValuationState, name: str) -> np.ndarray:
     return state.rows[name].to_numpy()
 
 
-def value(state: ValuationState, instruments: Instruments, market: PriceSet, epoch: Epoch, rules: Rules) -> Valuation:
-    """Model values of every instrument; volatilities in ``state`` are renewed at a cut."""
-    n = len(instruments)
-    _grow(state, n)
+def _pricing(
+    state: ValuationState,
+    instruments: Instruments,
+    market: PriceSet,
+    epoch: Epoch,
+    history: PriceHistory | None,
+    realised: np.ndarray,
+    rules: Rules,
+) -> Pricing:
+    """The price set with its model inputs; volatilities in ``state`` are renewed at a cut."""
+    _grow(state, len(instruments))
     underlying_price = market.price[np.maximum(instruments.underlying, 0)]
     day = (epoch.day - _EPOCH_DAY).days
     options = np.flatnonzero(
@@ -118,31 +134,109 @@ def value(state: ValuationState, instruments: Instruments, market: PriceSet, epo
         & (instruments.expiry >= day)
     )  # fmt: skip
     contracts = _contracts(state, instruments, options, market, epoch)
-    spot = market.price / MICRO
     if epoch.cut or not state.vol[options].all():
-        _renew_vols(state, instruments, contracts, options, market, rules)
-    vol = state.vol[options] / MICRO
-    factors = scan_points(instruments, rules, assign_groups(instruments, rules))
-    factors = np.concatenate([np.ones((n, 1)), factors], axis=1)
-    spots = np.ascontiguousarray(spot[:, None] * factors)
-    values = round_model(revalue(contracts, spots, vol))
+        _renew_vols(state, instruments, contracts, options, market, realised, rules)
+    return Pricing(instruments, market, day, options, contracts, state.vol.copy(), realised, history, rules)
+
+
+def value(
+    state: ValuationState, pricing: Pricing, groups: MarginGroups, epoch: Epoch
+) -> tuple[pa.Table, dict[str, pa.Table]]:
+    """The rows of ``valuation``, and at the end of day the tables ``full``, ``taylor`` and ``history``."""
+    instruments, market, rules, options = pricing.instruments, pricing.market, pricing.rules, pricing.options
+    n = len(instruments)
+    factors = [np.ones((n, 1)), scan_points(instruments, rules, groups)]
+    if epoch.cut:
+        factors.append(house_points(instruments, market, rules, np.zeros(n, bool)))
+    spots = (market.price / MICRO)[:, None] * np.concatenate(factors, axis=1)
+    vol = pricing.vol[options] / MICRO
     plain = round_model(spots)
-    priced = market.price > 0
-    plain[~priced | (instruments.kind == Kind.OPTION)] = MISSING_VALUE
-    plain[options] = values
+    plain[(market.price <= 0) | (instruments.kind == Kind.OPTION)] = MISSING_VALUE
+    plain[options] = round_model(revalue(pricing.contracts, spots, vol))
+    baseline, scan = plain[:, 0], plain[:, 1 : 1 + POINTS]
+    zero = np.zeros(n, np.int64)
     if not epoch.cut:
-        zero = np.zeros(n, np.int64)
-        return Valuation(
-            market.id, (), plain[:, 0], np.zeros((n, 0), np.int64), zero, zero, zero, state.vol.copy(), plain[:, 1:]
-        )
-    shocked, names = _core_scenarios(state, instruments, contracts, options, market, day, vol, plain[:, 0], rules)
-    found = greeks(contracts, spot, vol, Bumps.of(rules))
-    delta, gamma, vega = (np.zeros(n, np.int64) for _ in range(3))
+        nothing = np.zeros((n, 0), np.int64)
+        return views.valuation_rows(
+            Valuation(market.id, (), baseline, nothing, zero, zero, zero, pricing.vol, scan)
+        ), {}
+    core = shipped.load().core()
+    shocks = pricing.shocks(core)
+    found = greeks(pricing.contracts, market.price / MICRO, vol, Bumps.of(rules))
+    delta, gamma, vega = (zero.copy() for _ in range(3))
     delta[instruments.kind != Kind.OPTION] = MICRO
     delta[options] = round_model(found.delta)
     gamma[options] = np.rint(found.gamma * _FINE).astype(np.int64)
     vega[options] = round_model(found.vega)
-    return Valuation(market.id, names, plain[:, 0], shocked, delta, gamma, vega, state.vol.copy(), plain[:, 1:])
+    valuation = Valuation(
+        market.id, shocks.scenarios, baseline, pricing.values(shocks, baseline), delta, gamma, vega, pricing.vol, scan
+    )
+    house = plain[:, -len(HOUSE_POINTS) :]
+    rows = views.with_house(views.valuation_rows(valuation), house, _daily_vol(pricing.realised))
+    end_of_day = views.is_end_of_day(epoch)
+    ran, more = _end_of_day(pricing, valuation, shocks) if end_of_day else ((), {})
+    state.scenarios = _scenario_rows(pricing, (*core, *ran))
+    return rows, more
+
+
+def _end_of_day(
+    pricing: Pricing, valuation: Valuation, shocks: ShockTable
+) -> tuple[tuple[Scenario, ...], dict[str, pa.Table]]:
+    """The scenarios that run at the end of day only, and everything's values under them and the history's moves."""
+    library, cells = shipped.load(), grid(pricing.rules).scenarios
+    rest = (*(s for s in library.scenarios if not s.core), *cells)
+    full = pricing.values(pricing.shocks(rest), valuation.baseline)
+    terms = taylor(pricing.instruments, valuation, shocks, pricing.market.price, pricing.days_to_expiry)
+    names = [f"{term}/{name}" for term in views.TAYLOR for name in valuation.scenarios]
+    more = {
+        "full": views.matrix_rows(tuple(s.id for s in rest), full),
+        "taylor": views.matrix_rows(names, np.concatenate(terms, axis=1)),
+    }
+    if pricing.history is not None and pricing.index >= 0:
+        index = str(pricing.instruments.id[pricing.index])
+        moves, _ = date_scenarios(pricing.history, int(pricing.rules.value("var.history.scenarios")), index)
+        past = pricing.shocks(moves)
+        more["history"] = views.matrix_rows(past.scenarios, pricing.values(past, valuation.baseline))
+        more["proxied"] = pa.table({"share": _proxied_share(past)})
+    return rest, more
+
+
+def _proxied_share(shocks: ShockTable) -> np.ndarray:
+    """int64 ppm by instrument: in how many of the scenarios its move rests on a proxy; all where it has no row."""
+    by_row = shocks.proxied.sum(axis=1, dtype=np.int64) * MICRO // max(1, len(shocks.scenarios))
+    known = shocks.row_of >= 0
+    return np.where(known, by_row[np.where(known, shocks.row_of, 0)], MICRO)
+
+
+def _scenario_rows(pricing: Pricing, scenarios: Sequence[Scenario]) -> pa.Table:
+    """What was run, with source, evidence and what had to be assumed."""
+    shocks, (_, vix) = pricing.shocks(scenarios), pricing.today()
+    notes: dict[str, list[str]] = {}
+    for scenario, note in shocks.notes:
+        notes.setdefault(scenario, []).append(note)
+    for scenario in scenarios:
+        if vix and scenario.vix_to and not scenario.vix_from:
+            notes.setdefault(scenario.id, []).append(vix)
+    columns = {
+        "scenario": [s.id for s in scenarios],
+        "name": [s.name for s in scenarios],
+        "family": [s.family for s in scenarios],
+        "scope": [s.scope for s in scenarios],
+        "source": [s.source for s in scenarios],
+        "evidence": [", ".join(f"{what} {mark}" for what, mark in s.evidence) for s in scenarios],
+        "note": ["; ".join(notes.get(s.id, ())) for s in scenarios],
+    }
+    arrays = {name: pa.array(values, pa.string()) for name, values in columns.items()}
+    return build(sealed.SCENARIOS, arrays | {"clipped": shocks.clipped.sum(axis=0), "library": _digests(scenarios)})
+
+
+def _digests(scenarios: Sequence[Scenario]) -> pa.Array:
+    return pa.array([shipped.load().digest] * len(scenarios), pa.string())
+
+
+def _daily_vol(realised: np.ndarray) -> np.ndarray:
+    """int64 ppm per day; 0 = not known."""
+    return round_model(np.where(np.isfinite(realised), realised, 0.0) / np.sqrt(TRADING_DAYS))
 
 
 def _grow(state: ValuationState, count: int) -> None:
@@ -204,6 +298,7 @@ def _renew_vols(
     contracts: Contracts,
     options: np.ndarray,
     market: PriceSet,
+    realised: np.ndarray,
     rules: Rules,
 ) -> None:
     """Implied from the option's own mid; else from its neighbours' of the same expiry; else the realised proxy."""
@@ -214,7 +309,8 @@ def _renew_vols(
     )
     good = status == VolStatus.IMPLIED
     vols, source = np.where(good, solved, 0.0), np.where(good, _IMPLIED, _FITTED)
-    realised = _realised(state, instruments)
+    average = np.nanmean(realised) if np.isfinite(realised).any() else _VOL_DEFAULT
+    realised = np.where(np.isfinite(realised), realised, average)
     smile = np.stack([instruments.underlying[options], instruments.expiry[options]], axis=1)
     for pair in np.unique(smile[~good], axis=0).tolist():
         mine = (smile == pair).all(axis=1)
@@ -229,56 +325,3 @@ def _renew_vols(
     state.vol_source[:] = _NONE
     state.vol[options] = np.maximum(round_model(vols), 1)
     state.vol_source[options] = source
-
-
-def history(state: ValuationState, instruments: Instruments) -> PriceHistory:
-    """The loaded closes as a matrix, dates x the instruments that have any."""
-    table = state.closes
-    days, rows = np.unique(table["day"].to_numpy(), return_inverse=True)
-    codes, columns = np.unique(table["instrument"].to_numpy(), return_inverse=True)
-    close = np.zeros((len(days), len(codes)), np.int64)
-    close[rows, columns] = table["price"].to_numpy()
-    return PriceHistory(days.astype(np.int32), tuple(str(instruments.id[code]) for code in codes), close)
-
-
-def _realised(state: ValuationState, instruments: Instruments) -> np.ndarray:
-    """EWMA volatility per year of each instrument with closes; the average where there are none."""
-    found = np.full(len(instruments), np.nan)
-    if state.closes.num_rows:
-        past = history(state, instruments)
-        recent = past.close[-_TRADING_DAYS * 2 :].astype(np.float64)
-        moves = np.diff(np.log(np.where(recent > 0, recent, np.nan)), axis=0)
-        weights = _EWMA_DECAY ** np.arange(len(moves) - 1, -1, -1)
-        usable = ~np.isnan(moves)
-        variance = (np.where(usable, moves, 0.0) ** 2 * weights[:, None]).sum(axis=0) / (usable * weights[:, None]).sum(
-            axis=0
-        )
-        code_of = {str(id_): code for code, id_ in enumerate(instruments.id)}
-        found[[code_of[name] for name in past.symbols]] = np.sqrt(variance * _TRADING_DAYS)
-    average = np.nanmean(found) if np.isfinite(found).any() else _VOL_DEFAULT
-    return np.where(np.isfinite(found), found, average)
-
-
-def _core_scenarios(state, instruments, contracts, options, market, day, vol, baseline, rules):
-    """Model values under the core stress scenarios: (int64 micros [instrument, scenario], ids)."""
-    past = history(state, instruments) if state.closes.num_rows else None
-    index = next((str(instruments.id[i]) for i in np.flatnonzero(instruments.kind == Kind.INDEX)), "")
-    shocks = shock_table(
-        shipped.load().core(), instruments, Market(market.price, day), rules, past, index if past else ""
-    )
-    shocked = np.full((len(instruments), len(shocks.scenarios)), MISSING_VALUE, np.int64)
-    rows = shocks.row_of
-    plain = (rows >= 0) & (market.price > 0) & (instruments.kind != Kind.OPTION)
-    moved = shocks.values(market.price)
-    shocked[plain] = moved[rows[plain]]
-    days = np.maximum(instruments.expiry[options] - day, 0)
-    vols = shocks.vols(state.vol[options], days)
-    rates = shocks.rates(contracts.rate) - contracts.rate[:, None]
-    by_row = Contracts(
-        contracts.right, contracts.style, contracts.strike, contracts.expiry, contracts.rate, contracts.carry_yield,
-        rows[contracts.underlying].astype(np.int64),
-    )  # fmt: skip
-    shocked[options] = round_model(revalue(by_row, shocks.spots(market.price), vols, rates))
-    missing = baseline == MISSING_VALUE
-    shocked[missing] = MISSING_VALUE
-    return shocked, shocks.scenarios

@@ -247,6 +247,23 @@ EXPOSURE = Table(
     "What each account has and is exposed to.",
 )
 
+SCENARIOS = Table(
+    "scenarios",
+    ("scenario",),
+    (
+        Column("scenario", TEXT),
+        Column("name", TEXT),
+        Column("family", TEXT),
+        Column("scope", TEXT, text="market, spot, or name / sector: the worst one alone counts"),
+        Column("source", TEXT),
+        Column("evidence", TEXT, text="each shock with V found in public, K professional knowledge, H house"),
+        Column("note", TEXT, text="what had to be assumed"),
+        Column("clipped", WHOLE, "instruments", "whose fall beyond -100% was cut"),
+        Column("library", TEXT, text="digest of the scenario library"),
+    ),
+    "The scenarios that the cut ran: the core at every cut, the others and the grid at the end of day.",
+)
+
 STRESS = Table(
     "stress",
     ("account", "scenario"),
@@ -254,6 +271,7 @@ STRESS = Table(
         _ACCOUNT,
         Column("scenario", TEXT),
         Column("loss", MONEY, "USD", "positive = loss, against today's model value"),
+        Column("part", TEXT, text="the name or sector whose fall alone costs most, where the scenario hits one alone"),
         Column("equity_after", MONEY, "USD", "equity less the loss and the charge on unpriced positions"),
         Column("price_set", TEXT),
     ),
@@ -269,7 +287,53 @@ STRESS_UNDERLYING = Table(
         Column("scenario", TEXT),
         Column("loss", MONEY, "USD", "positive = loss"),
     ),
-    "Stress losses by account and underlying; they sum exactly to the account's.",
+    "Stress losses by account and underlying (core scenarios). They sum exactly to the account's where the scenario is "
+    "one state of the market; where it hits one name or sector alone, the account has the worst one.",
+)
+
+STRESS_SURFACE = Table(
+    "stress_surface",
+    ("account", "underlying"),
+    (
+        _ACCOUNT,
+        Column("underlying", TEXT),
+        Column("worst_loss", MONEY, "USD", "largest loss on the spot x volatility grid"),
+        Column("worst_spot", RATE, "relative change"),
+        Column("worst_vol", RATE, "relative change"),
+        Column("inner_loss", MONEY, "USD", "largest loss within the inner range of spots"),
+        Column("inner_spot", RATE, "relative change"),
+        Column("inner_vol", RATE, "relative change"),
+    ),
+    "The worst cells of each account and underlying's spot x volatility surface (end of day only).",
+)
+
+STRESS_UNPRICED = Table(
+    "stress_unpriced",
+    ("account", "instrument"),
+    (
+        _ACCOUNT,
+        _INSTRUMENT,
+        Column("charge", MONEY, "USD", "in full, beside every scenario's loss"),
+        Column("reason", TEXT),
+    ),
+    "Positions that no scenario can value.",
+)
+
+STRESS_TOTALS = Table(
+    "stress_totals",
+    ("level", "name", "scenario"),
+    (
+        Column("level", TEXT, text="firm, client, strategy, sector or underlying"),
+        Column("name", TEXT),
+        Column("scenario", TEXT),
+        Column("loss", MONEY, "USD", "positive = loss"),
+        Column("part", TEXT, text="the name or sector whose fall alone costs most, where the scenario hits one alone"),
+        Column("delta", MONEY, "USD", "explained loss (end of day, core scenarios)", required=False),
+        Column("gamma", MONEY, "USD", required=False),
+        Column("vega", MONEY, "USD", required=False),
+        Column("residual", MONEY, "USD", "loss less delta, gamma and vega", required=False),
+    ),
+    "Stress losses above the account, and what explains them.",
 )
 
 MARGIN = Table(
@@ -295,6 +359,7 @@ MARGIN = Table(
         Column("buying_power", MONEY, "USD"),
         Column("peak_deficit", MONEY, "USD", "largest deficit of the day so far, at a price set"),
         Column("peak_price_set", TEXT, text="when; empty when there was none"),
+        Column("peak_cause", TEXT, text="the trade, price or cash movement that made it; or opening position, other"),
         Column("price_set", TEXT),
     ),
     "What each account must hold, and has.",
@@ -313,6 +378,7 @@ MARGIN_LINES = Table(
         Column("initial", MONEY, "USD"),
         Column("premium", MONEY, "USD", "market value of the line's short options"),
         Column("rule", TEXT),
+        Column("sentence", TEXT, text="what a client reads"),
     ),
     "Strategy-based margin: every contract and share in exactly one line; lines sum to the account.",
 )
@@ -331,6 +397,96 @@ MARGIN_GROUPS = Table(
         Column("rule", TEXT),
     ),
     "Portfolio margin by group.",
+)
+
+MARGIN_SCAN_LINES = Table(
+    "margin_scan_lines",
+    ("account", "line"),
+    (
+        _ACCOUNT,
+        Column("line", WHOLE),
+        Column("strategy", TEXT, text="scan, minimum per contract, strategy-based or charged in full"),
+        Column("legs", TEXT, text="signed quantity x instrument, joined by ' + '"),
+        Column("inputs", TEXT),
+        Column("amount", MONEY, "USD"),
+        Column("rule", TEXT),
+        Column("sentence", TEXT, text="what a client reads"),
+    ),
+    "The requirement of portfolio-margin accounts, taken apart; the lines sum to the account's.",
+)
+
+MARGIN_HOUSE = Table(
+    "margin_house",
+    ("account",),
+    (
+        _ACCOUNT,
+        Column("regulatory", MONEY, "USD", "on what can be margined"),
+        Column("non_marginable", MONEY, "USD", "positions that cannot be margined, or lack data"),
+        Column("concentration", MONEY, "USD"),
+        Column("extreme_move", MONEY, "USD"),
+        Column("liquidity", MONEY, "USD"),
+        Column("gap", MONEY, "USD", "short options about to expire"),
+        Column("vega", MONEY, "USD"),
+        Column("event", MONEY, "USD"),
+        Column("borrow", MONEY, "USD", "hard-to-borrow shorts"),
+        Column("var_floor", MONEY, "USD", "what 5-day VaR of the newest end of day exceeds the requirement so far"),
+        Column("discretionary", MONEY, "USD"),
+        Column("scan_requirement", MONEY, "USD", "portfolio margin, for every account"),
+        Column("strategy_requirement", MONEY, "USD", "strategy-based maintenance, for every account"),
+        Column("regulatory_requirement", MONEY, "USD", "the one of the two that applies"),
+        Column("house_requirement", MONEY, "USD", "the sum of the components"),
+        Column("effective_requirement", MONEY, "USD", "the greater of regulatory and house"),
+        Column("binding", TEXT, text="scan, strategy or house"),
+        Column("house_excess", MONEY, "USD"),
+        Column("effective_excess", MONEY, "USD"),
+        Column("price_set", TEXT),
+    ),
+    "House margin of every account with positions, in components that sum to it.",
+)
+
+MARGIN_HOUSE_LINES = Table(
+    "margin_house_lines",
+    ("account", "line"),
+    (
+        _ACCOUNT,
+        Column("line", WHOLE),
+        Column("component", TEXT),
+        Column("name", TEXT, text="class group; empty for a component of the whole account"),
+        Column("amount", MONEY, "USD"),
+        Column("rule", TEXT),
+        Column("sentence", TEXT, text="what a client reads"),
+    ),
+    "The components of house margin by name; an account's lines sum to its house requirement.",
+)
+
+CALLS = Table(
+    "calls",
+    ("account", "kind"),
+    (
+        _ACCOUNT,
+        Column("kind", TEXT, text="maintenance, regulation_t, portfolio, house or intraday"),
+        Column("amount", MONEY, "USD"),
+        Column("due", DAY, text="last day to meet it, when called on the business date"),
+        Column("rule", TEXT),
+    ),
+    "Margin calls as they stand at the cut. Calls of one account overlap: the largest covers the others.",
+)
+
+LIMITS = Table(
+    "limits",
+    ("metric", "level", "name"),
+    (
+        Column("metric", TEXT),
+        Column("level", TEXT, text="account, client or firm"),
+        Column("name", TEXT),
+        Column("value", MONEY, "USD or ratio", "null where the metric was not there", required=False),
+        Column("amber", MONEY, "USD or ratio"),
+        Column("red", MONEY, "USD or ratio"),
+        Column("status", TEXT, text="GREEN, AMBER, RED or NOT_EVALUATED"),
+        Column("owner", TEXT),
+        Column("valid_from", DAY),
+    ),
+    "Limits against their metrics. Amber below red: high values breach; amber above red: low values do.",
 )
 
 MARGIN_PATH = Table(
@@ -452,6 +608,36 @@ VAR = Table(
         Column("proxied", RATE, "share of gross exposure"),
     ),
     "Value at risk and expected shortfall (end of day only).",
+)
+
+VAR_COMPONENTS = Table(
+    "var_components",
+    ("level", "name"),
+    (
+        Column("level", TEXT, text="account, strategy, underlying or sector"),
+        Column("name", TEXT),
+        Column("confidence", RATE),
+        Column("standalone", MONEY, "USD"),
+        Column("component", MONEY, "USD", "sums exactly to the firm's VaR at each level"),
+        Column("smoothed", MONEY, "USD", "the component averaged over neighbouring scenarios; the same sum"),
+        Column("marginal", RATE, "component per unit of exposure"),
+        Column("incremental", MONEY, "USD", "the firm's VaR less its VaR without this part"),
+        Column("exposure", MONEY, "USD", "delta-equivalent, signed"),
+    ),
+    "Who carries the firm's one-day historical VaR (end of day only).",
+)
+
+VAR_BACKTEST = Table(
+    "var_backtest",
+    ("date",),
+    (
+        Column("date", DAY),
+        Column("pnl", MONEY, "USD", "of today's delta-equivalent exposures held on that day"),
+        Column("var", MONEY, "USD", "known the day before"),
+        Column("es", MONEY, "USD"),
+        Column("exception", FLAG, text="loss strictly above VaR"),
+    ),
+    "The firm's VaR through the loaded price history (end of day only).",
 )
 
 TABLES = {table.name: table for table in list(globals().values()) if isinstance(table, Table)}

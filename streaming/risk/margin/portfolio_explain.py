@@ -78,7 +78,9 @@ def explain(
     """
     chosen = result.account if accounts is None else np.unique(accounts)
     moves = scan_moves(instruments, rules, result.groups)
-    top = np.where(result.class_row < 0, -1, _top_row(result)[result.class_row])
+    scanned = result.class_row >= 0
+    top = np.full(len(holdings), -1, dtype=np.int64)
+    top[scanned] = _top_row(result)[result.class_row[scanned]]
     order = np.lexsort((holdings.instrument, top))
     ends = np.searchsorted(top[order], np.arange(len(result.portfolios) + 1))
     parts: list[tuple[int, Explained]] = []

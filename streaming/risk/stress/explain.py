@@ -25,17 +25,10 @@ class Explanation:
     total: np.ndarray
 
 
-def explain(
-    book: Book,
-    group: np.ndarray,
-    groups: int,
-    instruments: Instruments,
-    valuation: Valuation,
-    table: ShockTable,
-    price: np.ndarray,
-    days_to_expiry: np.ndarray,
-) -> Explanation:
-    """Taylor terms per unit, rounded once each, summed over ``group`` (one entry a position).
+def taylor(
+    instruments: Instruments, valuation: Valuation, table: ShockTable, price: np.ndarray, days_to_expiry: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Delta, gamma and vega P&L per unit: int64 micros [instrument, scenario], rounded once each.
 
     ``table`` must be the one the valuation was made with; ``days_to_expiry`` by instrument code (0 for others).
     """
@@ -46,8 +39,21 @@ def explain(
     gamma = np.where(option, valuation.gamma / GAMMA_UNITS, 0.0)[:, None]
     vega = np.where(option, valuation.vega / MICRO, 0.0)[:, None]
     vol_move = table.vols(valuation.vol, days_to_expiry) - (valuation.vol / MICRO)[:, None]
-    terms = (delta * move, 0.5 * gamma * move * move, vega * vol_move)
-    names = ("delta", "gamma", "vega")
-    parts = [grouped_pnl(book, group, groups, round_model(t), f"stress {n} P&L") for t, n in zip(terms, names)]
+    return round_model(delta * move), round_model(0.5 * gamma * move * move), round_model(vega * vol_move)
+
+
+def explain(
+    book: Book,
+    group: np.ndarray,
+    groups: int,
+    instruments: Instruments,
+    valuation: Valuation,
+    table: ShockTable,
+    price: np.ndarray,
+    days_to_expiry: np.ndarray,
+) -> Explanation:
+    """The terms of :func:`taylor` summed over ``group`` (one entry a position), and what they leave unexplained."""
+    names, terms = ("delta", "gamma", "vega"), taylor(instruments, valuation, table, price, days_to_expiry)
+    parts = [grouped_pnl(book, group, groups, term, f"stress {name} P&L") for name, term in zip(names, terms)]
     total = grouped_pnl(book, group, groups, unit_pnl(valuation), "stress P&L")
     return Explanation(parts[0], parts[1], parts[2], residual=total - sum(parts), total=total)
