@@ -14,9 +14,9 @@
                       |                                    |                             |    |
                       +------------------------------------|----------------- firm_records    |       P shards
                       |                                    |                             |    |
-                      +------------------------------------+---- firm --------------------+---+       1 shard
+                      +------------------------------------+---- capital -----------------+---+       1 shard
 
-The firm takes the sealed tables of the account applications, so it moves from cut to cut.
+Capital takes the sealed tables of the account applications, so it moves from cut to cut.
 An application names its inputs; everything else about the topology follows from that.
 """
 
@@ -26,15 +26,13 @@ from streaming.apps.book import BookApp
 from streaming.apps.exposure import ExposureApp
 from streaming.apps.firm import FirmApp
 from streaming.apps.firm_records import FirmRecordsApp
-from streaming.apps.firm_risk import FirmRiskApp
 from streaming.apps.margin import MarginApp
 from streaming.apps.positions import PositionsApp
 from streaming.apps.price_sets import PriceSetsApp
 from streaming.apps.reference import ReferenceApp
 from streaming.apps.stress import StressApp
 from streaming.apps.valuation import ValuationApp
-from streaming.apps.var import VarApp
-from streaming.engine.app import App, Job
+from streaming.engine.app import RAW_TOPICS, App, Job
 from streaming.schema.raw import CONTROL, EPOCHS, FEEDS
 
 SHARDS = 4
@@ -50,18 +48,16 @@ def apps() -> tuple[App, ...]:
         PositionsApp(),
         ExposureApp(),
         StressApp(),
-        VarApp(),
         MarginApp(),
         FirmRecordsApp(),
-        FirmRiskApp(),
         FirmApp(),
     )
 
 
 FUSED: Mapping[str, tuple[str, ...]] = {
     "market": ("reference", "price_sets", "valuation"),
-    "accounts": ("book", "positions", "exposure", "stress", "var", "margin", "firm_records"),
-    "firm": ("firm_risk", "firm"),
+    "accounts": ("book", "positions", "exposure", "stress", "margin", "firm_records"),
+    "firm": ("capital",),
 }
 """The default deployment."""
 
@@ -69,6 +65,8 @@ FUSED: Mapping[str, tuple[str, ...]] = {
 def jobs(deployment: Mapping[str, tuple[str, ...]] = FUSED) -> tuple[Job, ...]:
     """The jobs of a deployment, upstream first. An application's rows get a topic where another job reads them."""
     by_name = {app.name: app for app in apps()}
+    if by_name.keys() & RAW_TOPICS:
+        raise ValueError(f"applications: expected names other than raw topics, found {by_name.keys() & RAW_TOPICS}")
     named = [name for names in deployment.values() for name in names]
     if sorted(named) != sorted(by_name):
         raise ValueError(f"deployment: expected each application once, {', '.join(by_name)}; found {', '.join(named)}")

@@ -82,7 +82,7 @@ class FirmState:
 class FirmApp:
     """Capital of the firm at every cut."""
 
-    name = "firm"
+    name = "capital"
     inputs = ("reference", "price_sets", "firm_records", *_SEALED)
     sharded = False
     state = FirmState
