@@ -190,13 +190,17 @@ def _option_terms(
     rate, least = options.uncovered_rates(
         instruments.underlying_class[underlying], instruments.leverage[underlying], ~conservative, terms
     )
-    right, worth, exercise = instruments.right[code], spot * multiplier, strike * multiplier
+    right = instruments.right[code].astype(np.int64)
+    worth, exercise = spot * multiplier, strike * multiplier
     margin = options.uncovered_margins(right, worth, exercise, rate, least)
     base = np.where(right > 0, worth, exercise)
     base = np.where(right == 0, np.maximum(worth, exercise), base)
     margin = np.where(conservative, fraction(base, terms.conservative_rate), margin)
-    margin = np.where(is_cash & ~conservative, fraction(base, terms.cash_rate), margin)
     premium = mark * multiplier
+    # In a cash account the exercise value secures a put, proceeds included; a call is covered or charged in full.
+    secured = fraction(base, terms.cash_rate)
+    secured = np.where(right < 0, np.maximum(secured - premium, 0), secured)
+    margin = np.where(is_cash & ~conservative, secured, margin)
     months = int(rules.value("regt.option.long_life_months"))
     long_term = options.is_long_term(as_of_day, instruments.expiry[code], months) & ~conservative & ~is_cash
     charge_rate = np.where(long_term, terms.long_term_rate, terms.long_option_rate)
