@@ -19,6 +19,7 @@ from streaming.demo import Chunk, DaySpec, correction, generate
 from streaming.engine.epochs import EpochIndex
 from streaming.engine.sealing import write_atomically
 from streaming.log.files import FilesLog
+from streaming.schema.raw import FEEDS
 
 _SENTENCES = (
     "Daily closes before and on the business date are real; adjusted closes are treated as traded prices.",
@@ -50,7 +51,7 @@ def prepare(settings: Settings, spec: DaySpec, fresh: bool = False) -> None:
     marker = _marker(settings)
     if marker.exists() and not fresh and orjson.loads(marker.read_bytes()) == wanted:
         return
-    if not marker.exists() and settings.log.exists() and EpochIndex(_log(settings)).refresh():
+    if settings.log.exists() and (_kept(settings).exists() or not marker.exists()) and any(_events(settings)):
         raise UserError(
             f"home {settings.home}: expected an empty home or a generated day, found ingested events; name another "
             "with --home"
@@ -59,6 +60,11 @@ def prepare(settings: Settings, spec: DaySpec, fresh: bool = False) -> None:
     for folder in (settings.log, settings.store, settings.scratch):
         shutil.rmtree(folder, ignore_errors=True)
     write_atomically(marker, orjson.dumps(wanted))
+
+
+def keep(settings: Settings) -> None:
+    """Note that a home holds a user's own events: no other generated day may replace them."""
+    _kept(settings).touch()
 
 
 def feed_generated(settings: Settings, spec: DaySpec, progress: Callable[[int], None]) -> None:
@@ -107,6 +113,15 @@ def _versions(spec: DaySpec) -> Mapping[str, str]:
 
 def _marker(settings: Settings) -> Path:
     return settings.home / "generated.json"
+
+
+def _kept(settings: Settings) -> Path:
+    return settings.home / "ingested"
+
+
+def _events(settings: Settings) -> list[int]:
+    log = _log(settings)
+    return [log.end(topic.name, p) for topic in FEEDS for p in range(log.topics()[topic.name])]
 
 
 def _identity(spec: DaySpec) -> dict[str, object]:
