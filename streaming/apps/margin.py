@@ -27,9 +27,10 @@ from streaming.risk.rulebook import Rules
 from streaming.schema import results, sealed
 from streaming.schema.model import Table
 
+_NONE = np.empty(0, np.int64)
 _PATH = ("account", "set", "equity", "requirement")
-_COLUMNS = ("cash", "lmv", "smv", "equity", "margin_equity", "initial", "maintenance", "portfolio", "requirement")
-_COLUMNS += ("excess", "reg_t_excess", "maintenance_excess", "maintenance_call", "sma", "buying_power")
+_REGULATORY = ("cash", "lmv", "smv", "equity", "margin_equity", "initial", "maintenance", "portfolio", "requirement")
+_COLUMNS = (*_REGULATORY, "excess", "reg_t_excess", "maintenance_excess", "maintenance_call", "sma", "buying_power")
 _AT_CUTS: tuple[Table, ...] = (
     sealed.MARGIN_LINES, sealed.MARGIN_GROUPS, sealed.MARGIN_SCAN_LINES, sealed.MARGIN_HOUSE,
     sealed.MARGIN_HOUSE_LINES, sealed.LIMITS, sealed.CALLS,
@@ -117,7 +118,6 @@ class MarginApp:
         return {"margin": _sealed_margin(state), "margin_path": _sealed_path(state), **state.sealed}
 
 
-_NONE = np.empty(0, np.int64)
 _EPOCH_ORDINAL = 719_163
 """1970-01-01 as a proleptic ordinal."""
 

@@ -212,8 +212,8 @@ def _scenario_rows(pricing: Pricing, scenarios: Sequence[Scenario]) -> pa.Table:
     """What was run, with source, evidence and what had to be assumed."""
     shocks, (_, vix) = pricing.shocks(scenarios), pricing.today()
     notes: dict[str, list[str]] = {}
-    for scenario, note in shocks.notes:
-        notes.setdefault(scenario, []).append(note)
+    for name, note in shocks.notes:
+        notes.setdefault(name, []).append(note)
     for scenario in scenarios:
         if vix and scenario.vix_to and not scenario.vix_from:
             notes.setdefault(scenario.id, []).append(vix)
