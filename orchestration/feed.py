@@ -4,6 +4,7 @@ Both are resumable: what is committed is skipped, so a killed feed goes on where
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -58,10 +59,11 @@ class Clock:
     ):
         self._log, self._day, self._rules = log, day, rules or ClockRules()
         self._writer = log.writer("clock")
-        end = log.end(EPOCHS, 0)
-        self._last = Epoch.decode(log.read(EPOCHS, 0, end - 1, end).payloads[0]) if end else None
+        self._last = _newest_epoch(log)
         self._versions = versions if self._last is None or self._last.day != day else {}
         self._marks = calendar.marks(day) if marks is None else marks
+        self._offsets: dict[tuple[str, int], np.ndarray] = {}
+        """Of each partition: the next offset after none, one, two ... of the messages that no epoch covers."""
 
     @property
     def last(self) -> Epoch | None:
@@ -75,16 +77,43 @@ class Clock:
         arrivals = self.waiting()
         epochs = close_epochs(self._last, until, arrivals, self._marks, self._rules, self._day, self._versions)
         if epochs:
+            epochs = [self._at_offsets(epoch) for epoch in epochs]
             self._writer.commit([Record(EPOCHS, 0, epoch.encode(), epoch.time) for epoch in epochs])
             self._last, self._versions = epochs[-1], {}
 
     def waiting(self) -> dict[str, list[np.ndarray]]:
         """Arrival times of the messages that no epoch covers yet, by topic and partition."""
+        self._offsets = {}
         return {name: self._new_times(name) for name in _SHARDED}
 
     def _new_times(self, topic: str) -> list[np.ndarray]:
         times = []
         for partition in range(self._log.topics()[topic]):
-            start = self._last.ends[topic][partition] if self._last else self._log.first(topic, partition)
-            times.append(self._log.read(topic, partition, start, self._log.end(topic, partition)).times)
+            start = self._start(topic, partition)
+            span = self._log.read(topic, partition, start, self._log.end(topic, partition))
+            self._offsets[topic, partition] = np.concatenate([[start], span.offsets + 1])
+            times.append(span.times)
         return times
+
+    def _start(self, topic: str, partition: int) -> int:
+        return self._last.ends[topic][partition] if self._last else self._log.first(topic, partition)
+
+    def _at_offsets(self, epoch: Epoch) -> Epoch:
+        """The epoch with the log's own next offsets, which may have gaps, for counts of messages."""
+        former = self._last.ends if self._last else {}
+        ends = {}
+        for topic, counted in epoch.ends.items():
+            counts = np.subtract(counted, former.get(topic, (0,) * len(counted))).tolist()
+            ends[topic] = tuple(int(self._offsets[topic, p][count]) for p, count in enumerate(counts))
+        return replace(epoch, ends=ends)
+
+
+def _newest_epoch(log: Log) -> Epoch | None:
+    first, stop = log.first(EPOCHS, 0), log.end(EPOCHS, 0)
+    while stop > first:
+        start = max(first, stop - 16)
+        payloads = log.read(EPOCHS, 0, start, stop).payloads
+        if payloads:
+            return Epoch.decode(payloads[-1])
+        stop = start
+    return None

@@ -77,6 +77,14 @@ def jobs(deployment: Mapping[str, tuple[str, ...]] = FUSED) -> tuple[Job, ...]:
     return tuple(made)
 
 
+def job(name: str, deployment: Mapping[str, tuple[str, ...]] = FUSED) -> Job:
+    """One job of a deployment: what a worker process is told by name."""
+    found = {made.name: made for made in jobs(deployment)}
+    if name not in found:
+        raise ValueError(f"deployment: expected a job of {', '.join(found)}; found {name}")
+    return found[name]
+
+
 def topics(shards: int = SHARDS, deployment: Mapping[str, tuple[str, ...]] = FUSED) -> dict[str, int]:
     """Every topic with its number of partitions."""
     made = {topic.name: topic.partitions(shards) for topic in (*FEEDS, EPOCHS, CONTROL)}

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from threading import Lock
 
 import numpy as np
 import orjson
@@ -75,17 +76,20 @@ class EpochIndex:
         self._latest_versions: list[Mapping[str, str]] = []
         self._stops: list[int] = []
         self._ends: dict[tuple[str, int], np.ndarray] = {}
+        self._refreshing = Lock()
 
     def refresh(self) -> int:
-        """Read what is new; the number of the next epoch that is not there yet."""
-        end = self._log.end(EPOCHS, 0)
-        while self._next < end:
-            stop = min(end, self._next + 10_000)
-            span = self._log.read(EPOCHS, 0, self._next, stop)
-            for offset, payload in zip(span.offsets.tolist(), span.payloads, strict=True):
-                self._add(offset, Epoch.decode(payload))
-            self._next = stop
-        return self.end
+        """Read what is new; the number of the next epoch that is not there yet. Several threads may share an index:
+        what lies below the number that this returned to a thread is complete for it."""
+        with self._refreshing:
+            end = self._log.end(EPOCHS, 0)
+            while self._next < end:
+                stop = min(end, self._next + 10_000)
+                span = self._log.read(EPOCHS, 0, self._next, stop)
+                for offset, payload in zip(span.offsets.tolist(), span.payloads, strict=True):
+                    self._add(offset, Epoch.decode(payload))
+                self._next = stop
+            return self.end
 
     @property
     def end(self) -> int:

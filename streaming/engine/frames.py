@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 MESSAGE_BYTES = 512 * 1024
 """Well below Kafka's default limit of a message."""
@@ -29,6 +30,19 @@ class Frame:
     last: int
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+    def between(self, first: int, last: int) -> "Frame":
+        """The part in epochs [first, last]; rows without an epoch belong to the frame's last."""
+        if first <= self.first and self.last <= last:
+            return self
+        tables = {}
+        for name, table in self.tables.items():
+            if "epoch" in table.column_names:
+                epochs = table.column("epoch")
+                tables[name] = table.filter(pc.and_(pc.greater_equal(epochs, first), pc.less_equal(epochs, last)))
+            elif self.last <= last:
+                tables[name] = table
+        return Frame(max(self.first, first), min(self.last, last), tables, self.blobs if self.last <= last else {})
 
 
 def encode_frame(frame: Frame) -> list[bytes]:
@@ -54,7 +68,8 @@ def encode_frame(frame: Frame) -> list[bytes]:
 
 def decode_frames(messages: Iterable[bytes]) -> list[Frame]:
     """The frames of consecutive messages; each must be whole."""
-    frames, parts = [], []
+    frames: list[Frame] = []
+    parts: list[bytes] = []
     for message in messages:
         magic, first, last, i, count = _HEADER.unpack_from(message)
         if magic != _MAGIC or i != len(parts):

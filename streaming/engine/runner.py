@@ -1,8 +1,9 @@
 """The shard runner: align, apply, seal. All hosts run exactly this; they only bring stretches and take records away."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 import pyarrow as pa
 
@@ -90,21 +91,71 @@ class ShardRunner:
         )
 
 
+class ShardCommitter:
+    """Takes the records of one shard of one job to the log, each epoch once, in order.
+
+    All outputs and the progress go in one transaction. Epochs that were committed before a failure are computed again;
+    whatever they make is dropped here, wherever the recomputation's stretches happen to end.
+    """
+
+    def __init__(self, log: Log, index: EpochIndex, job: Job, shard: int, start: int = 0):
+        self.name = f"{job.name}-{shard}"
+        self._index = index
+        self._writer: Writer = log.writer(self.name)
+        index.refresh()
+        progress = self._writer.progress.get((EPOCHS, 0))
+        self.committed = start if progress is None else index.number_at(progress)
+        """The first epoch that is not committed. Without any progress the shard is new, and begins at ``start``."""
+        self._one_at_a_time = Lock()
+
+    def commit(self, first: int, stop: int, records: Sequence[Record]) -> None:
+        """Commit what epochs [first, stop) made, as far as it is not committed; LostProgressError when some is missing
+        between what is committed and ``first``."""
+        with self._one_at_a_time:
+            if first > self.committed:
+                raise LostProgressError(f"{self.name}: expected epoch {self.committed} to be next, found {first}")
+            if stop <= self.committed:
+                return
+            if first < self.committed:
+                records = records_from(self.committed, records)
+            while self._index.end < stop:
+                self._index.refresh()
+            self._writer.commit(records, {(EPOCHS, 0): self._index.next_offset(stop)})
+            self.committed = stop
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def records_from(epoch: int, records: Sequence[Record]) -> list[Record]:
+    """The records without what belongs to epochs before ``epoch``; a frame that reaches past it is cut in two."""
+    kept: list[Record] = []
+    parts: list[Record] = []
+    for record in records:
+        parts.append(record)
+        if last_epoch(record.payload)[1]:
+            frame = decode_frames(part.payload for part in parts)[0]
+            if frame.first >= epoch:
+                kept += parts
+            elif frame.last >= epoch:
+                kept += [record._replace(payload=part) for part in encode_frame(frame.between(epoch, frame.last))]
+            parts = []
+    return kept
+
+
 class ShardHost:
-    """One shard of one job on a log: restores, reads, applies, commits. Exactly once: see :meth:`step`."""
+    """One shard of one job on a log: restores, reads, applies, commits. Exactly once: see :class:`ShardCommitter`."""
 
     def __init__(self, log: Log, index: EpochIndex, job: Job, shard: int, shards: int, start: ShardState | None = None):
         self.job, self.shard = job, shard
-        self._index = index
-        self._writer: Writer = log.writer(f"{job.name}-{shard}")
-        index.refresh()
-        self._committed = index.number_at(self._writer.progress.get((EPOCHS, 0), 0))
+        begin = start.position.epoch if start is not None else 0
+        self._committer = ShardCommitter(log, index, job, shard, begin)
         if start is None:
             start = newest_sealed_state(log, job, shard)
-        if start is not None and start.position.epoch > self._committed > 0:
+        if start is not None and start.position.epoch > self._committer.committed:
             raise LostProgressError(
                 f"{job.name}/{shard}: expected progress of epoch {start.position.epoch} or later, "
-                f"found {self._committed}"
+                f"found {self._committer.committed}"
             )
         self._runner = ShardRunner(job, shard, shards, start)
         self._reader = StretchReader(log, index, job, shard, self._runner.at.position)
@@ -115,25 +166,13 @@ class ShardHost:
         return self._runner.at.position.epoch
 
     def step(self, through: int | None = None, epochs_max: int = 20_000, events_max: int = 100_000) -> int:
-        """Apply what is ready and commit it in one transaction; returns how many epochs that were.
-
-        All outputs and the progress go together. Epochs that were committed before a failure are computed again and
-        their outputs dropped: the recomputation ends exactly at the committed epoch, so no frame straddles it.
-        """
+        """Apply what is ready and commit it in one transaction; returns how many epochs that were."""
         before = self.epoch
-        again = before < self._committed
-        if again:
-            through = self._committed - 1 if through is None else min(through, self._committed - 1)
         stretches = self._reader.read(through, epochs_max, events_max)
         if not stretches:
             return 0
-        records: list[Record] = []
-        for stretch in stretches:
-            records += self._runner.apply(stretch)
-        if not again:
-            progress = {(EPOCHS, 0): self._index.next_offset(self.epoch)}
-            self._writer.commit(records, progress)
-            self._committed = self.epoch
+        records = [record for stretch in stretches for record in self._runner.apply(stretch)]
+        self._committer.commit(before, self.epoch, records)
         return self.epoch - before
 
 
@@ -150,6 +189,21 @@ def newest_sealed_state(log: Log, job: Job, shard: int, before: int | None = Non
     if len(epochs) != 1:
         raise LostProgressError(f"{job.name}/{shard}: applications of one job sealed different epochs {sorted(epochs)}")
     return restore(job, {name: frame.blobs for name, frame in frames.items()})
+
+
+def encode_shard(at: ShardState) -> bytes:
+    """A shard's states and position, for a checkpoint."""
+    states = {name: encode(state) for name, state in at.states.items()}
+    content = encode({"position": at.position.encode(), "states": states})
+    return encode({"size": len(content), "content": pa.compress(content, "lz4", asbytes=True)})
+
+
+def decode_shard(job: Job, data: bytes) -> ShardState:
+    """The states and position that :func:`encode_shard` wrote."""
+    packed = decode(data)
+    found = decode(pa.decompress(packed["content"], packed["size"], "lz4", asbytes=True))
+    states = {app.name: decode(found["states"][app.name], app.state) for app in job.apps}
+    return ShardState(states, Position.decode(found["position"]))
 
 
 def restore(job: Job, blobs: Mapping[str, Mapping[str, bytes]]) -> ShardState:

@@ -13,7 +13,6 @@ from typing import Protocol
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from streaming.engine.epochs import Epoch, EpochIndex
 from streaming.engine.frames import Frame, decode_frames, last_epoch
@@ -173,8 +172,8 @@ class StretchReader:
 class JobInputs(Protocol):
     """What a reader needs to know of a job."""
 
-    name: str
-
+    @property
+    def name(self) -> str: ...
     @property
     def sharded(self) -> bool: ...
     @property
@@ -235,22 +234,8 @@ class _FrameFeed:
         taken = []
         while self._pending and self._pending[0][0].first <= last:
             frame, offset = self._pending[0]
-            taken.append(_between(frame, first, last))
+            taken.append(frame.between(first, last))
             if frame.last > last:
                 break
             self._pending.popleft()
         return taken
-
-
-def _between(frame: Frame, first: int, last: int) -> Frame:
-    """The part of a frame in epochs [first, last]; rows without an epoch belong to the frame's last."""
-    if first <= frame.first and frame.last <= last:
-        return frame
-    tables = {}
-    for name, table in frame.tables.items():
-        if "epoch" in table.column_names:
-            epochs = table.column("epoch")
-            tables[name] = table.filter(pc.and_(pc.greater_equal(epochs, first), pc.less_equal(epochs, last)))
-        elif frame.last <= last:
-            tables[name] = table
-    return Frame(max(frame.first, first), min(frame.last, last), tables, frame.blobs if frame.last <= last else {})

@@ -1,0 +1,106 @@
+"""What travels between the steps of the Beam graph, as canonical bytes: the stretches of one poll, and what they made.
+
+A poll's raw batches are written whole, once; its stretches name ranges of them, so that what is costly per batch
+(reading JSON) is still done once per poll behind the wire.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from streaming.engine.canonical import decode, encode
+from streaming.engine.epochs import Epoch
+from streaming.engine.frames import decode_frames, encode_frame
+from streaming.engine.stretch import Position, RawBatch, Stretch
+from streaming.log import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Every record that epochs [first, stop) of one shard made, in order."""
+
+    first: int
+    stop: int
+    records: Sequence[Record]
+
+
+def encode_stretches(stretches: Sequence[Stretch]) -> bytes:
+    """The consecutive stretches of one poll."""
+    wholes: dict[int, int] = {}
+    batches: list[RawBatch] = []
+
+    def number(part: RawBatch) -> int:
+        whole = part.whole or part
+        if id(whole) not in wholes:
+            wholes[id(whole)] = len(batches)
+            batches.append(whole)
+        return wholes[id(whole)]
+
+    parts = [
+        (
+            stretch.first,
+            stretch.last.encode(),
+            dict(stretch.versions),
+            [(topic, [(number(b), b.low, b.low + len(b)) for b in found]) for topic, found in stretch.raw.items()],
+            [(app, [encode_frame(frame) for frame in found]) for app, found in stretch.frames.items()],
+            stretch.after.encode(),
+        )
+        for stretch in stretches
+    ]
+    return encode(([_encode_batch(batch) for batch in batches], parts))
+
+
+def decode_stretches(data: bytes) -> list[Stretch]:
+    """The stretches of one poll; batches of one partition share their whole."""
+    encoded, parts = decode(data)
+    batches = [_decode_batch(*batch) for batch in encoded]
+    return [
+        Stretch(
+            first,
+            Epoch.decode(last),
+            versions,
+            {topic: [_part(batches[i], low, high) for i, low, high in found] for topic, found in raw},
+            {app: [decode_frames(messages)[0] for messages in found] for app, found in frames},
+            Position.decode(after),
+        )
+        for first, last, versions, raw, frames, after in parts
+    ]
+
+
+def encode_outputs(outputs: Outputs) -> bytes:
+    where = sorted({(record.topic, record.partition) for record in outputs.records})
+    at = {partition: i for i, partition in enumerate(where)}
+    numbers = np.array([at[record.topic, record.partition] for record in outputs.records], np.int64)
+    times = np.array([record.time for record in outputs.records], np.int64)
+    payloads = [record.payload for record in outputs.records]
+    return encode((outputs.first, outputs.stop, where, numbers, times, *_joined(payloads)))
+
+
+def decode_outputs(data: bytes) -> Outputs:
+    first, stop, where, numbers, times, lengths, joined = decode(data)
+    rows = zip(numbers.tolist(), times.tolist(), _split(lengths, joined), strict=True)
+    return Outputs(first, stop, [Record(where[i][0], where[i][1], payload, time) for i, time, payload in rows])
+
+
+def _encode_batch(batch: RawBatch) -> tuple:
+    return batch.topic, batch.partition, batch.offsets, batch.epochs, batch.times, *_joined(batch.payloads)
+
+
+def _decode_batch(topic, partition, offsets, epochs, times, lengths, joined) -> RawBatch:
+    return RawBatch(topic, partition, offsets, epochs, times, _split(lengths, joined))
+
+
+def _part(whole: RawBatch, low: int, high: int) -> RawBatch:
+    rows = slice(low, high)
+    offsets, epochs, times, payloads = whole.offsets[rows], whole.epochs[rows], whole.times[rows], whole.payloads[rows]
+    return RawBatch(whole.topic, whole.partition, offsets, epochs, times, payloads, whole, low)
+
+
+def _joined(payloads: Sequence[bytes]) -> tuple[np.ndarray, bytes]:
+    return np.fromiter(map(len, payloads), np.int64, len(payloads)), b"".join(payloads)
+
+
+def _split(lengths: np.ndarray, joined: bytes) -> list[bytes]:
+    ends = np.cumsum(lengths).tolist()
+    return [joined[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]

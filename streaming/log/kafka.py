@@ -1,0 +1,414 @@
+"""The log on Kafka. One transactional producer per writer name; readers see committed messages only.
+
+Times are kept to the microsecond: Kafka's own timestamp has the milliseconds, a header the rest. Topics are created
+with explicit partitions, and without retention by time unless ``topic_settings`` says otherwise: the times are the
+events' own, so it would remove a past day at once. Progress is the consumer group called like the writer; a progress
+key that is no topic is kept under an empty topic ``progress.KEY``.
+"""
+
+import os
+import re
+import struct
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
+
+from streaming.log.protocol import (
+    FencedError,
+    LogError,
+    MissingOffsetsError,
+    Partition,
+    Record,
+    Span,
+    UnknownTopicError,
+)
+
+TIMEOUT_S = 30.0
+TRANSACTION_TIMEOUT_MS = 45_000
+"""A writer that died holds back every reader until its transaction is aborted."""
+MESSAGES_MAX = 10_000  # of one call of the client
+_PROGRESS = "progress."
+_TIME = "us"
+_MICROS = struct.Struct("<h")
+_GIVEN = re.compile(r"\$\{(\w+)\}")
+_FENCED = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
+_GONE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
+_COMMITTED = {"isolation_level": IsolationLevel.READ_COMMITTED}
+_LEADERLESS = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+    }
+)
+_TOPIC_SETTINGS = {"cleanup.policy": "delete", "retention.ms": "-1"}
+
+
+class KafkaLog:
+    """A log on a Kafka cluster.
+
+    ``settings`` go to every client as they are (brokers, TLS, SASL); ``${NAME}`` in a value is taken from the
+    environment, so that secrets need not stand in a description. They are never printed.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, object],
+        replication: int = 1,
+        topic_settings: Mapping[str, str] | None = None,
+    ):
+        self._settings: dict[str, Any] = {name: _from_environment(value) for name, value in settings.items()}
+        self._replication = replication
+        self._topic_settings = {**_TOPIC_SETTINGS, **(topic_settings or {})}
+        self._admin = AdminClient(self._settings)
+        self._topics: dict[str, int] = {}
+        self._reader = _Reader(self._settings)
+        self._plain: set[str] = set()
+        """Topics that are known not to be compacted."""
+        self._ends: dict[Partition, int] = {}
+
+    def __repr__(self) -> str:
+        return f"KafkaLog({self._settings.get('bootstrap.servers')})"
+
+    def create(self, topics: Mapping[str, int]) -> None:
+        known, fresh = self._all_topics(), []
+        for name, partitions in topics.items():
+            if known.get(name, partitions) != partitions:
+                raise LogError(f"topic {name}: expected {partitions} partitions, found {known[name]}")
+            if name not in known:
+                fresh.append(NewTopic(name, partitions, self._replication, config=self._topic_settings))
+        for name, done in (self._admin.create_topics(fresh) if fresh else {}).items():
+            try:
+                done.result(TIMEOUT_S)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise LogError(f"topic {name}: {error.args[0].str()}") from None
+
+    def topics(self) -> Mapping[str, int]:
+        return {name: count for name, count in self._all_topics().items() if not name.startswith(_PROGRESS)}
+
+    def first(self, topic: str, partition: int) -> int:
+        return self._offset(topic, partition, OffsetSpec.earliest())
+
+    def end(self, topic: str, partition: int) -> int:
+        found = self._offset(topic, partition, OffsetSpec.latest())
+        self._ends[topic, partition] = found
+        return found
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Span:
+        self._known(topic, partition)
+        if (
+            not 0 <= start <= stop
+            or stop > self._ends.get((topic, partition), -1)
+            and stop > self.end(topic, partition)
+        ):
+            raise self._missing(topic, partition, start, stop)
+        if start == stop:
+            return Span(start, stop, np.empty(0, np.int64), np.empty(0, np.int64), [])
+        where = topic, partition
+        if self._reader.at != (where, start):
+            self._refuse_compacted(topic)
+            if start < self.first(topic, partition):
+                raise self._missing(topic, partition, start, stop)
+            self._reader.seek(where, start)
+        try:
+            span = self._reader.read(stop)
+        except _OffsetsGoneError:
+            raise self._missing(topic, partition, start, stop) from None
+        if stop == self._ends[where]:
+            self._reader.rest()
+        return span
+
+    def at_time(self, topic: str, partition: int, time: int) -> int:
+        """As the protocol says. Kafka knows milliseconds; the last step compares the messages' own microseconds."""
+        end = self.end(topic, partition)
+        start = self._offset(topic, partition, OffsetSpec.for_timestamp(max(time // 1000, 0)))
+        start = end if start < 0 else start
+        while start < end:
+            span = self.read(topic, partition, start, min(start + 64, end))
+            late = np.flatnonzero(span.times >= time)
+            if len(late):
+                return int(span.offsets[late[0]])
+            start = span.stop
+        return end
+
+    def writer(self, name: str) -> "KafkaWriter":
+        return KafkaWriter(self, self._settings, name)
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def await_ends(self, ends: Mapping[Partition, int]) -> None:
+        """Wait until readers see everything below ``ends``: a commit is answered before it is."""
+        deadline = time.monotonic() + TIMEOUT_S
+        waiting = dict(ends)
+        while waiting:
+            found = self._offsets(list(waiting), OffsetSpec.latest())
+            waiting = {where: end for where, end in waiting.items() if found[where] < end}
+            if waiting and time.monotonic() > deadline:
+                raise LogError(f"{self!r}: not readable after {TIMEOUT_S:.0f} s: {sorted(waiting)}")
+
+    def progress_of(self, group: str) -> dict[Partition, int]:
+        """The committed offsets of a group, by partition."""
+        asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], require_stable=True)
+        found = asked[group].result(TIMEOUT_S).topic_partitions
+        return {(at.topic.removeprefix(_PROGRESS), at.partition): at.offset for at in found if at.offset >= 0}
+
+    def progress_topic(self, key: str) -> str:
+        """The topic under which the progress of ``key`` is kept."""
+        if key in self._topics or key in self.topics():
+            return key
+        self.create({_PROGRESS + key: 1})
+        return _PROGRESS + key
+
+    def _all_topics(self) -> dict[str, int]:
+        found = self._admin.list_topics(timeout=TIMEOUT_S).topics
+        self._topics = {name: len(topic.partitions) for name, topic in found.items() if not name.startswith("__")}
+        return self._topics
+
+    def _known(self, topic: str, partition: int) -> None:
+        if not 0 <= partition < self._topics.get(topic, 0) and not 0 <= partition < self._all_topics().get(topic, 0):
+            raise UnknownTopicError(f"{self!r}: there is no {topic}/{partition}")
+
+    def _offset(self, topic: str, partition: int, which: OffsetSpec) -> int:
+        self._known(topic, partition)
+        return self._offsets([(topic, partition)], which)[topic, partition]
+
+    def _offsets(self, partitions: Sequence[Partition], which: OffsetSpec) -> dict[Partition, int]:
+        """One offset of each partition; asked again while it has no leader (it is new, or a broker is lost)."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            asked = self._admin.list_offsets({TopicPartition(*where): which for where in partitions}, **_COMMITTED)
+            try:
+                found = {at: answer.result(TIMEOUT_S).offset for at, answer in asked.items()}
+                return {(at.topic, at.partition): offset for at, offset in found.items()}
+            except KafkaException as error:
+                if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
+                    raise LogError(f"{self!r}: {error.args[0].str()}") from None
+                time.sleep(0.05)
+
+    def _missing(self, topic: str, partition: int, start: int, stop: int) -> MissingOffsetsError:
+        found = f"[{self.first(topic, partition)}, {self.end(topic, partition)})"
+        return MissingOffsetsError(f"{topic}/{partition}: expected offsets [{start}, {stop}), found {found}")
+
+    def _refuse_compacted(self, topic: str) -> None:
+        if topic in self._plain:
+            return
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        found = self._admin.describe_configs([resource])[resource].result(TIMEOUT_S)["cleanup.policy"].value
+        if "compact" in found:
+            raise MissingOffsetsError(
+                f"topic {topic}: expected cleanup.policy delete, found {found}: messages may be gone"
+            )
+
+
+class KafkaWriter:
+    """The live writer of one name."""
+
+    def __init__(self, log: KafkaLog, settings: Mapping[str, object], name: str):
+        self._log, self._name = log, name
+        own = {
+            "transactional.id": name,
+            "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+            "enable.idempotence": True,
+            "linger.ms": 0,
+            "compression.type": "lz4",
+            "message.max.bytes": 8_000_000,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+        self._producer = Producer({**settings, **own})
+        self._attempt("take over", self._producer.init_transactions, TIMEOUT_S)  # settles what a former holder began
+        self._group = Consumer({**settings, "group.id": name, "enable.auto.commit": False})
+        self._progress = log.progress_of(name)
+        self._appended: dict[Partition, int] = {}
+        """Next offsets after what the current transaction appended."""
+
+    @property
+    def progress(self) -> Mapping[Partition, int]:
+        return dict(self._progress)
+
+    def commit(self, records: Sequence[Record], progress: Mapping[Partition, int] | None = None) -> None:
+        for record in records:
+            self._log._known(record.topic, record.partition)
+        kept = dict(progress or {})
+        offsets = [TopicPartition(self._log.progress_topic(t), p, offset) for (t, p), offset in kept.items()]
+        self._attempt("begin", self._producer.begin_transaction)
+        self._attempt("append", self._produce, records)
+        if offsets:
+            self._attempt(
+                "progress",
+                self._producer.send_offsets_to_transaction,
+                offsets,
+                self._group.consumer_group_metadata(),
+                TIMEOUT_S,
+            )
+        self._attempt("commit", self._producer.commit_transaction, TIMEOUT_S)
+        self._log.await_ends(self._appended)
+        self._progress |= kept
+
+    def _produce(self, records: Sequence[Record]) -> None:
+        self._appended.clear()
+        newest = {(record.topic, record.partition): i for i, record in enumerate(records)}
+        for i, record in enumerate(records):
+            reported = self._delivered if newest[record.topic, record.partition] == i else None
+            milliseconds, rest = divmod(record.time, 1000)
+            headers: list[tuple[str, str | bytes | None]] | None = [(_TIME, _MICROS.pack(rest))] if rest else None
+            while True:
+                try:
+                    self._producer.produce(
+                        record.topic,
+                        record.payload,
+                        partition=record.partition,
+                        timestamp=milliseconds,
+                        headers=headers,
+                        on_delivery=reported,
+                    )
+                    break
+                except BufferError:
+                    self._producer.poll(0.05)
+            if i % MESSAGES_MAX == 0:
+                self._producer.poll(0)
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._appended[str(message.topic()), int(message.partition() or 0)] = _offset(message) + 1
+
+    def _attempt(self, what: str, call, *arguments) -> None:
+        """Make a call of the client; on an error abort the transaction, so that nothing of it counts."""
+        try:
+            call(*arguments)
+        except KafkaException as error:
+            cause = error.args[0]
+            if cause.code() in _FENCED:
+                raise FencedError(f"writer {self._name}: was taken over ({cause.name()})") from None
+            if what not in ("take over", "begin"):
+                self._abort()
+            raise LogError(f"writer {self._name}: {what}: {cause.str()}") from None
+
+    def _abort(self) -> None:
+        try:
+            self._producer.abort_transaction(TIMEOUT_S)
+        except KafkaException:
+            return  # the broker does it when the transaction times out, or when the name is taken over
+
+    def close(self) -> None:
+        self._group.close()
+
+
+class _OffsetsGoneError(Exception):
+    pass
+
+
+class _Reader:
+    """One consumer, on one partition at a time; what was received ahead is kept while it stays there.
+
+    It only asks for what is known to be there, so a fetch never has to wait, and between reads nothing is fetched.
+    """
+
+    def __init__(self, settings: Mapping[str, object]):
+        own = {
+            "group.id": "plumbline-reader",  # asked for by the client; nothing is ever committed to it
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 5,  # a fetch under way holds up the next partition's
+            "queued.max.messages.kbytes": 16_384,
+            "check.crcs": True,
+        }
+        self._consumer = Consumer({**settings, **own})
+        self.at: tuple[Partition, int] | None = None
+        """The partition, and the next offset to hand out."""
+        self._received = -1
+        """Everything below is handed out, waiting, or was never a message."""
+        self._waiting: deque[Message] = deque()
+
+    def seek(self, where: Partition, offset: int) -> None:
+        self._consumer.assign([TopicPartition(*where, offset)])
+        self._waiting.clear()
+        self.at, self._received = (where, offset), offset
+
+    def read(self, stop: int) -> Span:
+        """The messages up to ``stop``, which is known to be there."""
+        assert self.at is not None
+        where, start = self.at
+        self.at = None  # until all of it has been received
+        while self._received < stop:
+            self._receive(where, stop - self._received)
+        taken = []
+        while self._waiting and _offset(self._waiting[0]) < stop:
+            taken.append(self._waiting.popleft())
+        self.at = (where, stop)
+        offsets = np.array([message.offset() for message in taken], np.int64)
+        times = np.array([_time(message) for message in taken], np.int64)
+        return Span(start, stop, offsets, times, [message.value() or b"" for message in taken])
+
+    def rest(self) -> None:
+        """Fetch nothing while nobody reads."""
+        self._consumer.unassign()
+        self.at = None
+
+    def _receive(self, where: Partition, wanted: int) -> None:
+        """What is there at once, else wait for the first: ``consume`` would wait for all that are asked for."""
+        found = self._consumer.consume(min(wanted, MESSAGES_MAX), 0) or self._consumer.consume(1, TIMEOUT_S)
+        name = f"{where[0]}/{where[1]}"
+        if not found:
+            raise LogError(f"{name}: no answer within {TIMEOUT_S:.0f} s at offset {self._received}")
+        for message in found:
+            error = message.error()
+            if error is None:
+                self._waiting.append(message)
+                self._received = _offset(message) + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._received = max(self._received, _offset(message))
+            elif error.code() in _GONE:
+                raise _OffsetsGoneError
+            elif error.fatal() or not error.retriable():
+                raise LogError(f"{name}: {error.str()}")
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def _offset(message: Message) -> int:
+    offset = message.offset()
+    assert offset is not None  # every message of a broker has one
+    return offset
+
+
+def _time(message: Message) -> int:
+    micros: int = message.timestamp()[1] * 1000
+    headers: Any = message.headers() or ()
+    for name, value in headers:
+        if name == _TIME:
+            micros += _MICROS.unpack(value)[0]
+    return micros
+
+
+def _from_environment(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+
+    def given(match: re.Match) -> str:
+        if match[1] not in os.environ:
+            raise LogError(f"log settings: expected {match[1]} in the environment, found nothing")
+        return os.environ[match[1]]
+
+    return _GIVEN.sub(given, value)

@@ -1,0 +1,29 @@
+"""Open a log from a plain description, so that a job or a worker process is told where its log is in JSON.
+
+``{"kind": "files", "folder": "/data/log"}`` or ``{"kind": "kafka", "settings": {"bootstrap.servers": "..."}}``.
+"""
+
+import json
+from collections.abc import Mapping
+
+from streaming.log.files import FilesLog
+from streaming.log.protocol import Log, LogError
+
+LogSpec = Mapping[str, object]
+"""Plain JSON: ``kind``, and what that kind of log needs."""
+
+
+def open_log(spec: LogSpec | str) -> Log:
+    """The log that ``spec`` (or its JSON text) describes; LogError when it describes none."""
+    found = json.loads(spec) if isinstance(spec, str) else dict(spec)
+    kind = found.pop("kind", None)
+    try:
+        if kind == "files":
+            return FilesLog(**found)
+        if kind == "kafka":
+            from streaming.log.kafka import KafkaLog  # its client library is only needed here
+
+            return KafkaLog(**found)
+    except TypeError as error:
+        raise LogError(f"log of kind {kind}: {error}") from None  # names the argument, never its value
+    raise LogError(f"log: expected kind files or kafka, found {kind!r}")

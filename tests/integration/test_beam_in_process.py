@@ -1,0 +1,186 @@
+"""The Beam graph in this process gives what the bare loop gives, also when it loses its live states or starts again."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tally
+
+from streaming.engine import beam
+from streaming.engine.beam import JobReference, Polling
+from streaming.engine.epochs import EPOCHS, Epoch, EpochIndex
+from streaming.engine.frames import Frame, decode_frames, encode_frame
+from streaming.engine.in_process import run_in_process
+from streaming.engine.runner import (
+    LostProgressError,
+    ShardCommitter,
+    ShardHost,
+    records_from,
+    run_bounded,
+)
+from streaming.engine.stretch import StretchReader
+from streaming.engine.stretch_codec import decode_stretches, encode_stretches
+from streaming.log import FencedError, Record
+from streaming.log.files import FilesLog
+from streaming.schema.raw import FEEDS
+
+SHARDS = 2
+EPOCH_COUNT = 60
+CUTS = {19: "2020-03-16/1000", 39: "2020-03-16/1200", EPOCH_COUNT - 1: "2020-03-16/eod"}
+TALLYING = JobReference("tally:job", {})
+
+
+def filled(folder: Path) -> FilesLog:
+    """A log with seeded events and their epochs; some epochs are empty."""
+    log, random = FilesLog(folder), np.random.default_rng(7)
+    log.create(dict.fromkeys(tally.RAW, SHARDS) | {EPOCHS: 1} | tally.job().topics(SHARDS))
+    ends = {topic: [0] * SHARDS for topic in tally.RAW}
+    records = []
+    for number in range(EPOCH_COUNT):
+        for topic in tally.RAW:
+            for shard in range(SHARDS):
+                count = int(random.integers(0, 6))
+                records += [Record(topic, shard, random.bytes(20), number) for _ in range(count)]
+                ends[topic][shard] += count
+        nothing = {topic.name: (0,) * topic.partitions(SHARDS) for topic in FEEDS}
+        at = nothing | {topic: tuple(some) for topic, some in ends.items()}
+        epoch = Epoch(number, number * 200_000, date(2020, 3, 16), at, cut=CUTS.get(number, ""))
+        records.append(Record(EPOCHS, 0, epoch.encode(), epoch.time))
+    log.writer("filling").commit(records)
+    return log
+
+
+def published(log: FilesLog) -> tuple[list, list]:
+    """Every row that was written, and the digest of every sealed state, by shard."""
+    rows, states = [], []
+    for shard in range(SHARDS):
+        frames = decode_frames(log.read("tally", shard, 0, log.end("tally", shard)).payloads)
+        assert [frame.first for frame in frames[1:]] == [frame.last + 1 for frame in frames[:-1]]
+        assert (frames[0].first, frames[-1].last) == (0, EPOCH_COUNT - 1)
+        rows.append([row for frame in frames for row in frame.tables["tallies"].to_pylist()])
+        sealed = decode_frames(log.read("tally.sealed", shard, 0, log.end("tally.sealed", shard)).payloads)
+        states.append([(frame.last, frame.blobs["digest"]) for frame in sealed])
+    return rows, states
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    log = filled(tmp_path_factory.mktemp("bare"))
+    index = EpochIndex(log)
+    index.refresh()
+    hosts = [ShardHost(log, index, tally.job(), shard, SHARDS) for shard in range(SHARDS)]
+    run_bounded(hosts, EPOCH_COUNT - 1)
+    found = published(log)
+    assert [len(states) for states in found[1]] == [len(CUTS)] * SHARDS
+    assert sum(map(len, found[0])) > EPOCH_COUNT
+    return found
+
+
+def run(log: FilesLog, through: int = EPOCH_COUNT - 1, polling: Polling | None = None):
+    return run_in_process({"kind": "files", "folder": str(log.folder)}, TALLYING, through, SHARDS, polling)
+
+
+@pytest.mark.parametrize("epochs_max", [7, 10_000])
+def test_beam_in_process_gives_the_rows_and_states_of_the_bare_loop(tmp_path, expected, epochs_max):
+    log = filled(tmp_path)
+    counts = run(log, polling=Polling(epochs_max=epochs_max))
+    assert published(log) == expected
+    events = sum(log.end(topic, shard) for topic in tally.RAW for shard in range(SHARDS))
+    assert (counts.epochs, counts.rows) == (EPOCH_COUNT * SHARDS, events)
+
+
+@pytest.mark.parametrize("compaction_bytes", [0, 2_000, 1 << 20])
+def test_a_worker_that_loses_its_live_states_rebuilds_them_from_beams(
+    tmp_path, expected, monkeypatch, compaction_bytes
+):
+    kept = beam._put
+    monkeypatch.setattr(beam, "COMPACTION_BYTES", compaction_bytes)
+    monkeypatch.setattr(beam, "_put", lambda key, value: None if key[1] in ("runner", "reader") else kept(key, value))
+    log = filled(tmp_path)
+    run(log, polling=Polling(epochs_max=5))
+    assert published(log) == expected
+
+
+@pytest.mark.parametrize("stops", [(18,), (19,), (20, 21, 50)])
+def test_a_run_that_starts_again_goes_on_from_the_cut_and_drops_what_is_committed(tmp_path, expected, stops):
+    log = filled(tmp_path)
+    for through in stops:
+        run(log, through)
+    run(log, polling=Polling(epochs_max=9))
+    assert published(log) == expected
+
+
+def test_the_suite_notices_when_duplicates_are_not_dropped(tmp_path, expected, monkeypatch):
+    log = filled(tmp_path)
+    run(log, 30)
+
+    def commit_blindly(self, first, stop, records):
+        self._writer.commit(records, {(EPOCHS, 0): self._index.next_offset(stop)})
+
+    monkeypatch.setattr(ShardCommitter, "commit", commit_blindly)
+    run(log)
+    with pytest.raises(AssertionError):
+        assert published(log) == expected
+
+
+def test_a_bounded_run_beyond_the_last_epoch_is_refused(tmp_path):
+    with pytest.raises(RuntimeError, match=f"no input reaches epoch {EPOCH_COUNT}"):
+        run(filled(tmp_path), EPOCH_COUNT)
+
+
+def test_a_committer_refuses_a_gap_and_is_fenced_by_its_successor(tmp_path):
+    log = filled(tmp_path)
+    index = EpochIndex(log)
+    former = ShardCommitter(log, index, tally.job(), 0)
+    former.commit(0, 10, [])
+    with pytest.raises(LostProgressError, match="expected epoch 10 to be next, found 11"):
+        former.commit(11, 12, [])
+    latter = ShardCommitter(log, index, tally.job(), 0)
+    assert latter.committed == 10
+    with pytest.raises(FencedError):
+        former.commit(10, 12, [])
+
+
+def test_a_state_without_its_progress_is_refused(tmp_path):
+    log = filled(tmp_path)
+    run(log)
+    index = EpochIndex(log)
+    log.writer("tallying-0").commit([], {(EPOCHS, 0): 0})
+    with pytest.raises(LostProgressError, match=f"expected progress of epoch {EPOCH_COUNT} or later, found 0"):
+        ShardHost(log, index, tally.job(), 0, SHARDS)
+
+
+@pytest.mark.parametrize("epoch", range(9))
+def test_records_from_an_epoch_on_keep_exactly_its_rows(epoch):
+    import pyarrow as pa
+
+    frames = [
+        Frame(0, 3, {"rows": pa.table({"epoch": [0, 2, 3]}), "late": pa.table({"value": [1]})}),
+        Frame(4, 7, {"rows": pa.table({"epoch": [4, 7]})}, {"blob": bytes(range(256)) * 5000}),
+    ]
+    records = [Record("a", 0, payload, 5) for frame in frames for payload in encode_frame(frame)]
+    kept = decode_frames(record.payload for record in records_from(epoch, records))
+    rows = [row["epoch"] for frame in kept for row in frame.tables["rows"].to_pylist()]
+    assert rows == [number for number in (0, 2, 3, 4, 7) if number >= epoch]
+    assert sum("late" in frame.tables for frame in kept) == (epoch <= 3)
+    assert sum("blob" in frame.blobs for frame in kept) == (epoch <= 7)
+
+
+def test_stretches_come_back_from_their_bytes_with_one_whole_for_each_partition(tmp_path):
+    log = filled(tmp_path)
+    index = EpochIndex(log)
+    index.refresh()
+    stretches = StretchReader(log, index, tally.job(), 1).read()
+    again = decode_stretches(encode_stretches(stretches))
+    assert len(again) == len(stretches) > 2
+    for one, other in zip(stretches, again, strict=True):
+        assert (one.first, one.last, one.versions, one.after) == (other.first, other.last, other.versions, other.after)
+        for topic in tally.RAW:
+            (mine,), (theirs,) = one.raw[topic], other.raw[topic]
+            assert mine.payloads == theirs.payloads
+            assert mine.epochs.tolist() == theirs.epochs.tolist()
+            assert mine.offsets.tolist() == theirs.offsets.tolist()
+            assert mine.times.tolist() == theirs.times.tolist()
+            assert theirs.whole is again[0].raw[topic][0].whole
+    assert encode_stretches(again) == encode_stretches(stretches)
