@@ -15,8 +15,10 @@ import numpy as np
 import orjson
 
 from streaming.log import Log, LogError
+from streaming.schema.raw import REFERENCE_FEEDS
 
 EPOCHS = "epochs"
+_REFERENCE = tuple(topic.name for topic in REFERENCE_FEEDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,11 @@ class EpochIndex:
         return known[at : at + stop - first]
 
     def stops(self, first: int, stop: int) -> list[int]:
-        """The epochs of [first, stop) behind which a stretch ends: marked ones, and the last of a business date."""
+        """The epochs of [first, stop) behind which a stretch ends.
+
+        Marked ones, the last of a business date, and both sides of an epoch with reference events: such an epoch is a
+        stretch of its own, so that reference data changes for everybody at exactly that epoch.
+        """
         return self._stops[bisect_left(self._stops, first) : bisect_left(self._stops, stop)]
 
     def cuts(self) -> dict[str, int]:
@@ -158,9 +164,10 @@ class EpochIndex:
             raise LogError(f"{EPOCHS}: expected epoch {self.end} at offset {offset}, found {epoch.number}")
         former = self._latest_versions[-1] if self._latest_versions else {}
         last = self._epochs[-1] if self._epochs else None
-        if last is not None and last.day != epoch.day and not last.marked:
+        new_reference = any(last is None or last.ends[name] != epoch.ends[name] for name in _REFERENCE)
+        if last is not None and (last.day != epoch.day or new_reference) and last.number not in self._stops[-1:]:
             self._stops.append(last.number)
-        if epoch.marked:
+        if epoch.marked or new_reference:
             self._stops.append(epoch.number)
         self._epochs.append(epoch)
         self._offsets.append(offset)

@@ -1,8 +1,8 @@
 """Stretches: consecutive epochs handed to an application at once, with everything that lies in them.
 
 Alignment of any number of inputs is a comparison of epoch numbers: raw topics by the offsets of the epoch records,
-topics of applications by the ``last`` of their frames. A stretch never reaches past a marked epoch or into another
-business date.
+topics of applications by the ``last`` of their frames. Where a stretch must end follows from the epochs alone
+(EpochIndex.stops), so every application ends it there.
 """
 
 from collections import deque

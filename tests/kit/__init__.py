@@ -1,0 +1,1 @@
+"""The test kit: tiny days, drawn at random or written by hand."""
