@@ -6,7 +6,6 @@ process, ``run_isolated`` in another with a time limit, ``docs`` writes Data Doc
 
 from expectations.check import CRITICAL, INFO, WARNING, Check, CheckResult, Suite
 from expectations.isolated import run_isolated
-
 from expectations.running import catalogue, run
 from expectations.site import docs
 

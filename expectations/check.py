@@ -55,7 +55,7 @@ class Suite:
     checks: tuple[Check, ...]
     needs: tuple[str, ...] = ()
     """Tables without which the suite reports "not computed" (info), and does not fail."""
-    applies: "Callable[[View], bool]" = lambda view: True
+    applies: "Callable[[View], bool]" = lambda _: True
     """Whether the suite can be judged at all: some need the end of day, or a previous cut."""
     key: tuple[str, ...] = ()
     """The columns of the frame that name a row in samples."""

@@ -71,9 +71,10 @@ def context() -> Any:
     """Great Expectations without network, files or progress bars."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
 
     made = gx.get_context(mode="ephemeral")
-    made.variables.progress_bars = {"globally": False}
+    made.variables.progress_bars = ProgressBarsConfig(globally=False)
     return made
 
 

@@ -25,16 +25,13 @@ def docs(cut: Cut, results: Sequence[CheckResult], folder: Path | str, module: s
     made = gx.get_context(mode="ephemeral")
     for name in list(made.variables.data_docs_sites or {}):
         made.delete_data_docs_site(name)
-    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
-    made.add_data_docs_site(
-        "cut",
-        {
-            "class_name": "SiteBuilder",
-            "show_how_to_buttons": False,
-            "store_backend": store,
-            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        },
-    )
+    site: Any = {
+        "class_name": "SiteBuilder",
+        "show_how_to_buttons": False,
+        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+    }
+    made.add_data_docs_site("cut", site)
     known = catalogue(module)
     by_suite: dict[str, list[CheckResult]] = {}
     for result in results:

@@ -23,6 +23,8 @@ def _accounts(view: View) -> pd.DataFrame:
         index=pd.Index(view.frame("exposure")["account"]),
     ).reindex(frame["account"])
     frame["present"] = frame["margin_type"].notna()
+    unpriced = view.frame("exposure").set_index("account")["unpriced"]
+    frame["priced"] = frame["present"] & (frame["account"].map(unpriced) == 0)
     for name, other in (("lmv", "long_value"), ("smv", "short_value"), ("equity", "equity")):
         frame[f"{name}_difference"] = (exact[name] - exposure[other]).to_numpy() / MICROS
     lines = view.frame("margin_lines")[["account"]]
@@ -84,12 +86,15 @@ ACCOUNTS = Suite(
               "ExpectColumnValuesToNotBeNull", {"column": "margin_type"}),
         Check("one_set", "Every margin is of the cut's own price set.", CRITICAL, MARGIN, "Seal the cut again.",
               "ExpectNoRowsWhere", {"condition": "present and price_set != price_set_of_cut"}),
-        Check("long_value", "Margin starts from the account's long value, to the micro.", CRITICAL, MARGIN, _REPLAY,
-              "ExpectNoRowsWhere", {"condition": "present and lmv_difference != 0", "worst": "lmv_difference"}),
-        Check("short_value", "Margin starts from the account's short value, to the micro.", CRITICAL, MARGIN, _REPLAY,
-              "ExpectNoRowsWhere", {"condition": "present and smv_difference != 0", "worst": "smv_difference"}),
-        Check("equity", "Margin starts from the account's equity, to the micro.", CRITICAL, MARGIN, _REPLAY,
-              "ExpectNoRowsWhere", {"condition": "present and equity_difference != 0", "worst": "equity_difference"}),
+        Check("long_value", "If all is priced, margin starts from the account's long value, to the micro.", CRITICAL,
+              MARGIN, _REPLAY,
+              "ExpectNoRowsWhere", {"condition": "priced and lmv_difference != 0", "worst": "lmv_difference"}),
+        Check("short_value", "If all is priced, margin starts from the account's short value, to the micro.", CRITICAL,
+              MARGIN, _REPLAY,
+              "ExpectNoRowsWhere", {"condition": "priced and smv_difference != 0", "worst": "smv_difference"}),
+        Check("equity", "If all is priced, margin starts from the account's equity, to the micro.", CRITICAL,
+              MARGIN, _REPLAY,
+              "ExpectNoRowsWhere", {"condition": "priced and equity_difference != 0", "worst": "equity_difference"}),
         Check("maintenance_sum", "Maintenance is the sum of the account's lines.", CRITICAL, MARGIN, _REPLAY,
               "ExpectNoRowsWhere",
               {"condition": "present and maintenance_difference != 0", "worst": "maintenance_difference"}),

@@ -140,7 +140,7 @@ ACCOUNTS = Suite(
               _REPLAY, "ExpectNoRowsWhere", {"condition": "day_pnl_difference != 0", "worst": "day_pnl_difference"}),
         Check("equity", "Equity is cash plus long value less short value.", CRITICAL, STOCK_RECORD, _REPLAY,
               "ExpectNoRowsWhere", {"condition": "equity_difference != 0", "worst": "equity_difference"}),
-        Check("all_priced", "At the end of the day no account holds a position without any price.", CRITICAL, MARKET_DATA,
+        Check("all_priced", "At the end of the day no account holds anything without a price.", CRITICAL, MARKET_DATA,
               "Send the missing prices; until then they are charged at 100%.", "ExpectNoRowsWhere",
               {"condition": "is_end_of_day and unpriced > 0", "worst": "unpriced"}),
     ),

@@ -72,7 +72,7 @@ HELD = Suite(
     MARKET_DATA,
     _held,
     (
-        Check("priced", "Every held instrument and underlying has a price; intraday also later where first listed today.",
+        Check("priced", "Every held instrument and underlying has a price; intraday, if not new today.",
               CRITICAL, MARKET_DATA,
               "Get a price from another source and send it; until then the position is charged at 100%.",
               "ExpectNoRowsWhere", {"condition": "needs_price and (status in ['absent', 'missing'] or not price > 0)",
@@ -130,7 +130,7 @@ CLOSE = Suite(
     MARKET_DATA,
     _prices,
     (
-        Check("present", "Every held instrument and underlying has an official close of the day.", CRITICAL, MARKET_DATA,
+        Check("present", "Every held instrument and underlying has an official close.", CRITICAL, MARKET_DATA,
               "Send the close; version 2 of the cut opens the gate.", "ExpectNoRowsWhere",
               {"condition": "needed and close <= 0", "worst": "held"}),
         Check("present_unheld", "Listed instruments that nobody holds have an official close too.", WARNING,
