@@ -126,6 +126,14 @@ def test_the_payment_period_follows_the_settlement_cycle_of_the_rule_date():
     assert calls.reg_t_due(day(2026, 11, 9), SESSIONS, old) == day(2026, 11, 13)
 
 
+def test_prime_broker_clients_hold_the_minimum_of_the_1994_letter():
+    equity = np.array([micros(400_000), micros(90_000), micros(600_000), 0])
+    prime, adviser = np.array([True, True, True, False]), np.array([False, True, False, False])
+    lacking = account.prime_broker_shortfall(equity, prime, adviser, RULES)
+    assert lacking.tolist() == [micros(100_000), micros(10_000), 0, 0]
+    assert calls.prime_broker_due(day(2026, 11, 24), SESSIONS, RULES) == day(2026, 12, 2)
+
+
 def test_a_calendar_that_is_too_short_is_an_error_that_says_so():
     with pytest.raises(calls.CalendarError, match="15 sessions after"):
         calls.maintenance_due(int(SESSIONS[-3]), SESSIONS, RULES)

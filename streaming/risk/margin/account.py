@@ -74,6 +74,15 @@ def minimum_equity(long_value: np.ndarray, short_value: np.ndarray, rules: Rules
     return np.where(short_value > 0, minimum, np.minimum(long_value, minimum))
 
 
+def prime_broker_shortfall(
+    equity: np.ndarray, prime_broker: np.ndarray, adviser_managed: np.ndarray, rules: Rules
+) -> np.ndarray:
+    """What a prime-broker client's net equity lacks to the 1994 letter's minimum; 0 for everyone else."""
+    standard = rules.micros("regt.prime_broker.minimum_equity")
+    minimum = np.where(adviser_managed, rules.micros("regt.prime_broker.minimum_equity_adviser"), standard)
+    return np.where(prime_broker, np.maximum(minimum - equity, 0), 0)
+
+
 def reg_t_call(previous: np.ndarray, entries: np.ndarray, reg_t_excess: np.ndarray) -> np.ndarray:
     """Deficiency that today's transactions created: what the SMA would be below zero, while in Regulation T deficit."""
     return np.maximum(-np.maximum(previous + entries, reg_t_excess), 0)

@@ -36,6 +36,11 @@ def house_due(call_day: int, sessions: np.ndarray, rules: Rules) -> int:
     return business_day(call_day, int(rules.value("regt.call.house_days")), sessions)
 
 
+def prime_broker_due(day: int, sessions: np.ndarray, rules: Rules) -> int:
+    """The day by whose noon a prime-broker client's minimum equity is restored (1994 letter)."""
+    return business_day(day, int(rules.value("regt.prime_broker.restore_days")), sessions)
+
+
 def disregarded(reg_t_call: np.ndarray, rules: Rules) -> np.ndarray:
     """True for a Regulation T deficiency that may be disregarded (220.4(d)): above zero, at most 1,000 dollars."""
     return (reg_t_call > 0) & (reg_t_call <= rules.micros("regt.initial.disregarded_deficiency"))
