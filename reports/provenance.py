@@ -57,10 +57,10 @@ def load_cells(workbook: Path) -> dict:
     return json.loads(path.read_bytes())
 
 
-def cell_source(document: Mapping, sheet: str, cell: str, cut: SealedCut) -> CellSource:
-    """What a cell shows: ``cell_source(load_cells(path), "Accounts", "G17", cut)``."""
-    _same_cut(document, cut)
-    tables = Tables(cut)
+def cell_source(document: Mapping, sheet: str, cell: str, cut: SealedCut | Tables) -> CellSource:
+    """What a cell shows: ``cell_source(load_cells(path), "Accounts", "G17", cut)``; ``Tables`` saves reading again."""
+    tables = cut if isinstance(cut, Tables) else Tables(cut)
+    _same_cut(document, tables.cut)
     place = document["sheets"].get(sheet)
     where = f"{document['workbook']} {sheet}!{cell}"
     match = _CELL.fullmatch(cell.upper())
@@ -89,10 +89,10 @@ def cell_source(document: Mapping, sheet: str, cell: str, cut: SealedCut) -> Cel
     return CellSource(source.table, source.column, source.how, source.negate, keys, value)
 
 
-def cells_of(document: Mapping, cut: SealedCut, table: str, key: Mapping[str, object]) -> list[str]:
+def cells_of(document: Mapping, cut: SealedCut | Tables, table: str, key: Mapping[str, object]) -> list[str]:
     """Every cell of a workbook that shows a sealed row or counts or adds it: ``Accounts!G17``."""
-    _same_cut(document, cut)
-    tables = Tables(cut)
+    tables = cut if isinstance(cut, Tables) else Tables(cut)
+    _same_cut(document, tables.cut)
     names = TABLES[table].key
     if set(key) != set(names):
         raise CellError(f"table {table}: expected the key {', '.join(names)}, found {', '.join(key)}")

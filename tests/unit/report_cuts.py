@@ -353,13 +353,13 @@ def _stress(size: Size, accounts: list[str], made: Mapping[str, pa.Table], rng) 
 NET = {
     "ownership_equity": 90_000_000_004_000,
     "subordinated_loans": 20_000_000_004_000,
-    "non_allowable.prepaid": 1_000_000_004_000,
-    "deduction.aged_fails": 500_000_004_000,
+    "non_allowable.prepaid": 1_000_000_000_000,
+    "deduction.aged_fails": 500_000_000_000,
     "haircut.equity": 3_000_000_004_000,
     "haircut.options": 2_000_000_004_000,
-    "concentration.equity": 250_000_004_000,
+    "concentration.equity": 250_000_000_000,
 }
-"""Amounts in micros with a 0.4 cent tail each, so that printed items do not add up to the printed total."""
+"""Amounts in micros, four with a tail of 0.4 cent, so that printed items do not add up to the printed total."""
 
 
 def net_capital() -> int:
