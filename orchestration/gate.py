@@ -48,8 +48,8 @@ def gate(cut: SealedCut, ledger: Ledger, at: datetime) -> Decision:
     holds = [*_certificate_holds(cut), *_check_holds(cut)]
     answered = {entry.what["check"] for entry in overrides_of(cut, ledger, at)}
     kept = [hold for hold in holds if not (hold.overridable and hold.check in answered)]
-    overridden = sorted({hold.check for hold in holds if hold not in kept})
-    return Decision(cut.id, cut.version, tuple(kept), tuple(overridden))
+    overridden = tuple(sorted({hold.check for hold in holds if hold not in kept}))
+    return Decision(cut.id, cut.version, tuple(kept), overridden)
 
 
 def override(

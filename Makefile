@@ -1,0 +1,72 @@
+# Set-up happens by itself: every target first makes .venv from the hashed lock, once.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WARM := $(VENV)/.warm
+SOURCES := $(shell find streaming -name '*.py' -not -path '*/__pycache__/*')
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup warm demo dev stack test test-stack test-render test-ui test-terraform soak chaos bench lint lock clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(READY)  ## Make .venv with the locked dependencies
+
+$(WARM): $(READY) $(SOURCES)
+	$(BIN)/plumbline warm-up
+	@touch $@
+
+warm: $(WARM)  ## Compile the models, so that the next run is at full speed
+
+demo: $(WARM)  ## Run a whole generated trading day: workbooks and certificate in out/
+	$(BIN)/plumbline demo
+
+dev: $(READY)  ## Dagster with the whole graph, in the browser
+	mkdir -p .plumbline/dagster
+	DAGSTER_HOME=$(CURDIR)/.plumbline/dagster $(BIN)/dagster dev -m orchestration.definitions
+
+stack: $(READY)  ## The real Kafka and Flink on this machine
+	$(BIN)/plumbline stack up
+
+test: $(READY)  ## Tests that need Python only
+	$(PYTEST) -m "not stack and not render and not ui and not terraform and not soak"
+
+test-stack: $(READY)  ## Tests on real Kafka and Flink (Java, Maven)
+	$(PYTEST) -m "stack and not soak"
+
+test-render: $(READY)  ## Workbooks drawn by LibreOffice
+	$(PYTEST) -m "render and not soak"
+
+test-ui: $(READY)  ## The console in Chromium
+	$(PYTEST) -m "ui and not soak"
+
+test-terraform: $(READY)  ## Plans of the infrastructure (Terraform)
+	$(PYTEST) -m "terraform and not soak"
+
+soak: $(READY)  ## The long forms of the tests
+	$(PYTEST) -m soak --timeout 7200
+
+chaos: $(READY)  ## Kill and restart again and again: embedded, then on the real stack
+	$(PYTEST) -k "killed or kill or chaos" -m "soak or stack" --timeout 7200
+
+bench: $(WARM)  ## Measured speeds, beside naive loops doing the same work
+	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+lint: $(READY)  ## Style, types, and who may import whom
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+lock:  ## Resolve the dependencies again (needs uv)
+	uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+		--extra dev pyproject.toml -o requirements.lock
+
+clean:  ## Remove results and state; .venv stays
+	rm -rf out .plumbline
