@@ -26,12 +26,14 @@ from streaming.apps.book import BookApp
 from streaming.apps.exposure import ExposureApp
 from streaming.apps.firm import FirmApp
 from streaming.apps.firm_records import FirmRecordsApp
+from streaming.apps.firm_risk import FirmRiskApp
 from streaming.apps.margin import MarginApp
 from streaming.apps.positions import PositionsApp
 from streaming.apps.price_sets import PriceSetsApp
 from streaming.apps.reference import ReferenceApp
 from streaming.apps.stress import StressApp
 from streaming.apps.valuation import ValuationApp
+from streaming.apps.var import VarApp
 from streaming.engine.app import RAW_TOPICS, App, Job
 from streaming.schema.raw import CONTROL, EPOCHS, FEEDS
 
@@ -48,16 +50,18 @@ def apps() -> tuple[App, ...]:
         PositionsApp(),
         ExposureApp(),
         StressApp(),
+        VarApp(),
         MarginApp(),
         FirmRecordsApp(),
+        FirmRiskApp(),
         FirmApp(),
     )
 
 
 FUSED: Mapping[str, tuple[str, ...]] = {
     "market": ("reference", "price_sets", "valuation"),
-    "accounts": ("book", "positions", "exposure", "stress", "margin", "firm_records"),
-    "firm": ("capital",),
+    "accounts": ("book", "positions", "exposure", "stress", "var", "margin", "firm_records"),
+    "firm": ("firm_risk", "capital"),
 }
 """The default deployment."""
 

@@ -71,11 +71,15 @@ def sealed_checks(found: Check) -> pa.Table:
 def options(holdings: Sequence[Holdings], records: Records, instruments: Instruments) -> Check:
     """By option series: what accounts hold net (expected) is what the clearing house and open settlements show."""
     held, clearer = np.zeros(len(instruments), np.int64), np.zeros(len(instruments), np.int64)
+    listed = np.zeros(len(instruments), bool)
     for shard in holdings:
         np.add.at(held, shard.instrument, shard.quantity)
+        listed[shard.instrument] = True
     for table in (records.items, records.settlements):
-        np.add.at(clearer, *numbers(table, "instrument", "quantity"))
-    seen = np.flatnonzero((instruments.kind == Kind.OPTION) & ((held != 0) | (clearer != 0)))
+        code, quantity = numbers(table, "instrument", "quantity")
+        np.add.at(clearer, code, quantity)
+        listed[code] = True
+    seen = np.flatnonzero((instruments.kind == Kind.OPTION) & listed)
     return _check("option_clearing", instruments.id[seen], held[seen], clearer[seen], "quantity")
 
 
