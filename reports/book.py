@@ -37,7 +37,7 @@ ROOM = SHEET_ROWS - HEADER_ROW
 _FIXED = datetime(1980, 1, 1)  # noqa: DTZ001 - a document property without a zone
 _WIDEST, _NARROWEST = 60, 9
 _DECIMALS = {"Money": 2, "Rate": 6, "Fine": 8}
-_FILL, _LINE_POINTS = 1.1, 13.5
+_FILL, _LINE_POINTS = 1.25, 13.5
 _A4, _A3 = "9", "8"
 _A4_WIDTH = 200
 """Characters beyond which a sheet is set for the larger paper."""

@@ -45,6 +45,8 @@ def same(shown: object, sealed: object, rounded: bool) -> bool:
         return shown in ("n/a", sealed)
     if isinstance(sealed, bool):
         return shown == ("yes" if sealed else "no")
+    if isinstance(sealed, int):
+        return shown == sealed
     return str(shown or "")[:10] == str(sealed)[:10]
 
 

@@ -161,7 +161,7 @@ def test_a_total_that_does_not_reconcile_fails_its_check(tmp_path):
     broken = [equity[0] + CENT, *equity[1:]]
     at = tables["exposure"].schema.get_field_index("equity")
     tables["exposure"] = tables["exposure"].set_column(
-        at, tables["exposure"].schema.field(at), pa.array(broken, equity_type)
+        at, tables["exposure"].schema.field(at), pa.array(broken, pa.decimal128(18, 6))
     )
     cut = seal(tmp_path / "store", tables)
     written = reports.build(cut, tmp_path / "out", Context())

@@ -1,0 +1,72 @@
+"""The workbooks as LibreOffice prints them: every page comes out, no number is clipped, no error shows."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+
+from report_cuts import day_end
+
+import reports
+from reports import Context
+
+pytestmark = pytest.mark.render
+
+_CLIPPED = re.compile(r"###")
+_ERRORS = re.compile(r"#(REF|NAME|VALUE|DIV/0|N/A|NUM)[!?]?|Err:\d+")
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory) -> dict[str, Path]:
+    """Each workbook as a PDF."""
+    office = shutil.which("soffice")
+    if office is None or shutil.which("pdftotext") is None:
+        pytest.fail("expected soffice and pdftotext on the path (libreoffice-calc, poppler-utils), found none")
+    folder = tmp_path_factory.mktemp("render")
+    cut = day_end(folder / "store")
+    context = Context(generated=["Trades are generated from a seed."])
+    written = reports.build(cut, folder / "out", context, cut)
+    home = {**os.environ, "HOME": str(folder)}
+    command = [office, "--headless", "--convert-to", "pdf", "--outdir", str(folder), *map(str, written.values())]
+    subprocess.run(command, check=True, capture_output=True, timeout=240, env=home)
+    return {name: folder / f"{name}.pdf" for name in written}
+
+
+@pytest.mark.parametrize("name", ["stress", "capital", "margin"])
+def test_no_page_shows_a_clipped_number_or_an_error(printed, name):
+    text = subprocess.run(
+        ["pdftotext", "-layout", str(printed[name]), "-"], check=True, capture_output=True
+    ).stdout.decode()
+    assert "Summary" in text
+    assert not _CLIPPED.search(text)
+    assert not _ERRORS.search(text)
+    pages = text.count("\f")
+    assert f"Page 1 of {pages}" in text
+
+
+@pytest.mark.parametrize("name", ["stress", "capital", "margin"])
+def test_every_page_becomes_a_picture_and_none_is_blank(printed, name, tmp_path):
+    subprocess.run(["pdftoppm", "-r", "40", "-gray", str(printed[name]), str(tmp_path / "page")], check=True)
+    pictures = sorted(tmp_path.glob("page*.pgm"))
+    assert pictures
+    for picture in pictures:
+        header, _, pixels = picture.read_bytes().partition(b"\n255\n")
+        assert header.startswith(b"P5")
+        dark = sum(pixels.count(bytes([shade])) for shade in range(128))
+        assert dark > 50, f"{picture.name} is blank"
+    assert _has_colour(printed[name], tmp_path), "the second page has the charts"
+
+
+def _has_colour(pdf: Path, folder: Path) -> bool:
+    """Whether the page with the charts has coloured bars."""
+    subprocess.run(["pdftoppm", "-r", "40", "-f", "2", "-l", "2", str(pdf), str(folder / "charts")], check=True)
+    (picture,) = folder.glob("charts*.ppm")
+    pixels = picture.read_bytes().partition(b"\n255\n")[2]
+    triples = zip(pixels[0::3], pixels[1::3], pixels[2::3], strict=True)
+    return sum(max(triple) - min(triple) > 60 for triple in triples) > 500
