@@ -57,7 +57,7 @@ def _pairs(view: View) -> pd.DataFrame:
     """
     chain = _chain(view)
     call, put = (chain[chain["right"] == right].set_index(_SERIES) for right in ("call", "put"))
-    pairs = call.join(put[["instrument", "price", "vol"]], rsuffix="_put", how="inner").reset_index()
+    pairs = call.join(put[["instrument", "price", "vol"]], suffixes=("", "_put"), how="inner").reset_index()
     pairs["forward"] = pairs["price"] - pairs["price_put"]
     by = pairs.groupby(["root", "expiry"])
     pairs["slope"] = by[["strike", "forward"]].apply(_median_slope).reindex(
