@@ -12,6 +12,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,8 @@ class KafkaLog:
     """A log on a Kafka cluster.
 
     ``settings`` go to every client as they are (brokers, TLS, SASL); ``${NAME}`` in a value is taken from the
-    environment, so that secrets need not stand in a description. They are never printed.
+    environment, so that secrets need not stand in a description. They are never printed. ``prefix`` stands before the
+    name of every topic, group and transactional id: several environments share a cluster without meeting.
     """
 
     def __init__(
@@ -72,9 +74,11 @@ class KafkaLog:
         settings: Mapping[str, object],
         replication: int = 1,
         topic_settings: Mapping[str, str] | None = None,
+        prefix: str = "",
     ):
         self._settings: dict[str, Any] = {name: _from_environment(value) for name, value in settings.items()}
         self._replication = replication
+        self._prefix = prefix
         self._topic_settings = {**_TOPIC_SETTINGS, **(topic_settings or {})}
         self._admin = AdminClient(self._settings)
         self._topics: dict[str, int] = {}
@@ -92,7 +96,9 @@ class KafkaLog:
             if known.get(name, partitions) != partitions:
                 raise LogError(f"topic {name}: expected {partitions} partitions, found {known[name]}")
             if name not in known:
-                fresh.append(NewTopic(name, partitions, self._replication, config=self._topic_settings))
+                fresh.append(
+                    NewTopic(self.kafka_name(name), partitions, self._replication, config=self._topic_settings)
+                )
         for name, done in (self._admin.create_topics(fresh) if fresh else {}).items():
             try:
                 done.result(TIMEOUT_S)
@@ -126,7 +132,7 @@ class KafkaLog:
             self._refuse_compacted(topic)
             if start < self.first(topic, partition):
                 raise self._missing(topic, partition, start, stop)
-            self._reader.seek(where, start)
+            self._reader.seek(where, start, self.kafka_name(topic))
         try:
             span = self._reader.read(stop)
         except _OffsetsGoneError:
@@ -154,6 +160,10 @@ class KafkaLog:
     def close(self) -> None:
         self._reader.close()
 
+    def kafka_name(self, name: str) -> str:
+        """What a topic, or a writer, is called in Kafka."""
+        return self._prefix + name
+
     def await_ends(self, ends: Mapping[Partition, int]) -> None:
         """Wait until readers see everything below ``ends``: a commit is answered before it is."""
         deadline = time.monotonic() + TIMEOUT_S
@@ -164,22 +174,28 @@ class KafkaLog:
             if waiting and time.monotonic() > deadline:
                 raise LogError(f"{self!r}: not readable after {TIMEOUT_S:.0f} s: {sorted(waiting)}")
 
-    def progress_of(self, group: str) -> dict[Partition, int]:
-        """The committed offsets of a group, by partition."""
+    def progress_of(self, writer: str) -> dict[Partition, int]:
+        """The committed progress of a writer, without taking it over."""
+        group = self.kafka_name(writer)
         asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], require_stable=True)
         found = asked[group].result(TIMEOUT_S).topic_partitions
-        return {(at.topic.removeprefix(_PROGRESS), at.partition): at.offset for at in found if at.offset >= 0}
+        names = {at.topic: at.topic.removeprefix(self._prefix).removeprefix(_PROGRESS) for at in found}
+        return {(names[at.topic], at.partition): at.offset for at in found if at.offset >= 0}
 
     def progress_topic(self, key: str) -> str:
         """The topic under which the progress of ``key`` is kept."""
         if key in self._topics or key in self.topics():
-            return key
+            return self.kafka_name(key)
         self.create({_PROGRESS + key: 1})
-        return _PROGRESS + key
+        return self.kafka_name(_PROGRESS + key)
 
     def _all_topics(self) -> dict[str, int]:
         found = self._admin.list_topics(timeout=TIMEOUT_S).topics
-        self._topics = {name: len(topic.partitions) for name, topic in found.items() if not name.startswith("__")}
+        self._topics = {
+            name.removeprefix(self._prefix): len(topic.partitions)
+            for name, topic in found.items()
+            if name.startswith(self._prefix) and not name.startswith("__")
+        }
         return self._topics
 
     def _known(self, topic: str, partition: int) -> None:
@@ -194,10 +210,10 @@ class KafkaLog:
         """One offset of each partition; asked again while it has no leader (it is new, or a broker is lost)."""
         deadline = time.monotonic() + TIMEOUT_S
         while True:
-            asked = self._admin.list_offsets({TopicPartition(*where): which for where in partitions}, **_COMMITTED)
+            places = {TopicPartition(self.kafka_name(topic), number): (topic, number) for topic, number in partitions}
+            asked = self._admin.list_offsets(dict.fromkeys(places, which), **_COMMITTED)
             try:
-                found = {at: answer.result(TIMEOUT_S).offset for at, answer in asked.items()}
-                return {(at.topic, at.partition): offset for at, offset in found.items()}
+                return {places[at]: answer.result(TIMEOUT_S).offset for at, answer in asked.items()}
             except KafkaException as error:
                 if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
                     raise LogError(f"{self!r}: {error.args[0].str()}") from None
@@ -210,7 +226,7 @@ class KafkaLog:
     def _refuse_compacted(self, topic: str) -> None:
         if topic in self._plain:
             return
-        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, self.kafka_name(topic))
         found = self._admin.describe_configs([resource])[resource].result(TIMEOUT_S)["cleanup.policy"].value
         if "compact" in found:
             raise MissingOffsetsError(
@@ -224,7 +240,7 @@ class KafkaWriter:
     def __init__(self, log: KafkaLog, settings: Mapping[str, object], name: str):
         self._log, self._name = log, name
         own = {
-            "transactional.id": name,
+            "transactional.id": log.kafka_name(name),
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             "enable.idempotence": True,
             "linger.ms": 0,
@@ -234,7 +250,7 @@ class KafkaWriter:
         }
         self._producer = Producer({**settings, **own})
         self._attempt("take over", self._producer.init_transactions, TIMEOUT_S)  # settles what a former holder began
-        self._group = Consumer({**settings, "group.id": name, "enable.auto.commit": False})
+        self._group = Consumer({**settings, "group.id": log.kafka_name(name), "enable.auto.commit": False})
         self._progress = log.progress_of(name)
         self._appended: dict[Partition, int] = {}
         """Next offsets after what the current transaction appended."""
@@ -266,13 +282,14 @@ class KafkaWriter:
         self._appended.clear()
         newest = {(record.topic, record.partition): i for i, record in enumerate(records)}
         for i, record in enumerate(records):
-            reported = self._delivered if newest[record.topic, record.partition] == i else None
+            where = record.topic, record.partition
+            reported = partial(self._delivered, where) if newest[where] == i else None
             milliseconds, rest = divmod(record.time, 1000)
             headers: list[tuple[str, str | bytes | None]] | None = [(_TIME, _MICROS.pack(rest))] if rest else None
             while True:
                 try:
                     self._producer.produce(
-                        record.topic,
+                        self._log.kafka_name(record.topic),
                         record.payload,
                         partition=record.partition,
                         timestamp=milliseconds,
@@ -285,9 +302,9 @@ class KafkaWriter:
             if i % MESSAGES_MAX == 0:
                 self._producer.poll(0)
 
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+    def _delivered(self, where: Partition, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self._appended[str(message.topic()), int(message.partition() or 0)] = _offset(message) + 1
+            self._appended[where] = _offset(message) + 1
 
     def _attempt(self, what: str, call, *arguments) -> None:
         """Make a call of the client; on an error abort the transaction, so that nothing of it counts."""
@@ -340,8 +357,8 @@ class _Reader:
         """Everything below is handed out, waiting, or was never a message."""
         self._waiting: deque[Message] = deque()
 
-    def seek(self, where: Partition, offset: int) -> None:
-        self._consumer.assign([TopicPartition(*where, offset)])
+    def seek(self, where: Partition, offset: int, kafka_name: str) -> None:
+        self._consumer.assign([TopicPartition(kafka_name, where[1], offset)])
         self._waiting.clear()
         self.at, self._received = (where, offset), offset
 

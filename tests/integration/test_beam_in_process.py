@@ -1,5 +1,6 @@
 """The Beam graph in this process gives what the bare loop gives, also when it loses its live states or starts again."""
 
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from streaming.engine.runner import (
 )
 from streaming.engine.stretch import StretchReader
 from streaming.engine.stretch_codec import decode_stretches, encode_stretches
-from streaming.log import FencedError, Record
+from streaming.log import FencedError, Log, Record
 from streaming.log.files import FilesLog
 from streaming.schema.raw import FEEDS
 
@@ -31,27 +32,37 @@ CUTS = {19: "2020-03-16/1000", 39: "2020-03-16/1200", EPOCH_COUNT - 1: "2020-03-
 TALLYING = JobReference("tally:job", {})
 
 
-def filled(folder: Path) -> FilesLog:
-    """A log with seeded events and their epochs; some epochs are empty."""
-    log, random = FilesLog(folder), np.random.default_rng(7)
-    log.create(dict.fromkeys(tally.RAW, SHARDS) | {EPOCHS: 1} | tally.job().topics(SHARDS))
-    ends = {topic: [0] * SHARDS for topic in tally.RAW}
-    records = []
-    for number in range(EPOCH_COUNT):
-        for topic in tally.RAW:
-            for shard in range(SHARDS):
-                count = int(random.integers(0, 6))
-                records += [Record(topic, shard, random.bytes(20), number) for _ in range(count)]
-                ends[topic][shard] += count
+def messages(number: int) -> tuple[list[Record], Callable[[Mapping[str, tuple[int, ...]]], Record]]:
+    """The seeded events of an epoch, and the epoch's record for given next offsets; some epochs are empty."""
+    random = np.random.default_rng([7, number])
+    events = [
+        Record(topic, shard, random.bytes(20), number)
+        for topic in tally.RAW
+        for shard in range(SHARDS)
+        for _ in range(random.integers(0, 6))
+    ]
+
+    def epoch(ends: Mapping[str, tuple[int, ...]]) -> Record:
         nothing = {topic.name: (0,) * topic.partitions(SHARDS) for topic in FEEDS}
-        at = nothing | {topic: tuple(some) for topic, some in ends.items()}
-        epoch = Epoch(number, number * 200_000, date(2020, 3, 16), at, cut=CUTS.get(number, ""))
-        records.append(Record(EPOCHS, 0, epoch.encode(), epoch.time))
-    log.writer("filling").commit(records)
+        made = Epoch(number, number * 200_000, date(2020, 3, 16), nothing | dict(ends), cut=CUTS.get(number, ""))
+        return Record(EPOCHS, 0, made.encode(), made.time)
+
+    return events, epoch
+
+
+def filled(folder: Path) -> FilesLog:
+    """A log with all epochs and their events."""
+    log = FilesLog(folder)
+    log.create(dict.fromkeys(tally.RAW, SHARDS) | {EPOCHS: 1} | tally.job().topics(SHARDS))
+    writer = log.writer("filling")
+    for number in range(EPOCH_COUNT):
+        events, epoch = messages(number)
+        writer.commit(events)
+        writer.commit([epoch({topic: tuple(log.end(topic, s) for s in range(SHARDS)) for topic in tally.RAW})])
     return log
 
 
-def published(log: FilesLog) -> tuple[list, list]:
+def published(log: Log) -> tuple[list, list]:
     """Every row that was written, and the digest of every sealed state, by shard."""
     rows, states = [], []
     for shard in range(SHARDS):
@@ -59,7 +70,7 @@ def published(log: FilesLog) -> tuple[list, list]:
         assert [frame.first for frame in frames[1:]] == [frame.last + 1 for frame in frames[:-1]]
         assert (frames[0].first, frames[-1].last) == (0, EPOCH_COUNT - 1)
         rows.append([row for frame in frames for row in frame.tables["tallies"].to_pylist()])
-        sealed = decode_frames(log.read("tally.sealed", shard, 0, log.end("tally.sealed", shard)).payloads)
+        sealed: list[Frame] = decode_frames(log.read("tally.sealed", shard, 0, log.end("tally.sealed", shard)).payloads)
         states.append([(frame.last, frame.blobs["digest"]) for frame in sealed])
     return rows, states
 

@@ -17,7 +17,8 @@ SECOND = 1_000_000
 def spec(request, tmp_path) -> LogSpec:
     if request.param == "files":
         return {"kind": "files", "folder": str(tmp_path / "log")}
-    return {"kind": "kafka", "settings": {"bootstrap.servers": request.getfixturevalue("stack").bootstrap_servers}}
+    settings = {"bootstrap.servers": request.getfixturevalue("stack").bootstrap_servers}
+    return {"kind": "kafka", "settings": settings, "prefix": f"{uuid4().hex[:8]}."}
 
 
 @pytest.fixture
@@ -220,6 +221,19 @@ def test_secrets_come_from_the_environment_and_are_not_printed(monkeypatch):
     opened = open_log({"kind": "kafka", "settings": settings})
     assert "swordfish" not in repr(opened)
     assert "127.0.0.1:1" in repr(opened)
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(600)
+def test_two_environments_on_one_cluster_do_not_meet(stack):
+    settings = {"bootstrap.servers": stack.bootstrap_servers}
+    one, two = (open_log({"kind": "kafka", "settings": settings, "prefix": f"{uuid4().hex[:8]}."}) for _ in range(2))
+    for i, log in enumerate((one, two)):
+        log.create({"a": 1})
+        log.writer("w").commit([Record("a", 0, b"%d" % i, 0)], {("a", 0): i + 1})
+    assert [payloads(log, "a") for log in (one, two)] == [[b"0"], [b"1"]]
+    assert [log.topics() for log in (one, two)] == [{"a": 1}, {"a": 1}]
+    assert [log.writer("w").progress for log in (one, two)] == [{("a", 0): 1}, {("a", 0): 2}]
 
 
 @pytest.mark.stack
