@@ -27,6 +27,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Command -> where it lives, and its line in the help."""
 
 
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
 class LazyGroup(click.Group):
     """A group that imports a command when it is asked for."""
 
@@ -66,24 +70,37 @@ def plumbline(context: click.Context, home: Path | None, out: Path | None) -> No
 def main() -> None:
     """The entry point: every error that a user can cause is one line, and exit code 2."""
     try:
-        plumbline(prog_name="plumbline")
+        code = plumbline.main(prog_name="plumbline", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as help_wanted:
+        help_wanted.show()
+        sys.exit(USER_ERROR)
+    except click.Abort:
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if not is_user_error(error):
             raise
         click.echo(f"Error: {one_line(error)}", err=True)
-        sys.exit(2)
+        sys.exit(USER_ERROR)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def is_user_error(error: Exception) -> bool:
     """What a user, a file or a disk can cause; everything else is a defect and keeps its traceback."""
+    if isinstance(error, (click.ClickException, UserError, OSError)):
+        return True
     from streaming.cuts import UnknownCutError
     from streaming.log import LogError
 
-    return isinstance(error, (UserError, UnknownCutError, LogError, OSError))
+    return isinstance(error, (UnknownCutError, LogError))
 
 
 def one_line(error: Exception) -> str:
-    text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
+    if isinstance(error, click.ClickException):
+        text = error.format_message()
+    elif isinstance(error, OSError) and error.filename:
+        text = f"{error.filename}: {error.strerror}"
+    else:
+        text = str(error)
     return " ".join(text.split())
 
 

@@ -1,7 +1,7 @@
 """Publication: one pointer, versions that never change, and a publisher that may die at any moment."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,15 +101,18 @@ def test_a_publisher_that_lost_its_turn_stops_before_the_swap(tmp_path, ledger):
 def die_at(step: int) -> None:
     """From now on the process ends, without any clearing up, at the given file operation."""
     left = [step]
-    for name in STEPS:
 
-        def counted(*arguments, _real=getattr(os, name), **named):
+    def counting(real: Callable) -> Callable:
+        def counted(*arguments, **named):
             left[0] -= 1
             if left[0] == 0:
                 os._exit(KILLED)
-            return _real(*arguments, **named)
+            return real(*arguments, **named)
 
-        setattr(os, name, counted)
+        return counted
+
+    for name in STEPS:
+        setattr(os, name, counting(getattr(os, name)))
 
 
 def test_a_publisher_killed_at_any_file_operation_leaves_the_old_version_or_the_new(tmp_path, ledger):

@@ -1,0 +1,166 @@
+"""The small day from end to end through the command line: events to workbooks and certificate, faults, corrections."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+
+SMALL = ("--accounts", "20", "--trades", "5000", "--prices", "20000")
+DATE = "2020-03-16"
+BOOKS = ("stress.xlsx", "capital.xlsx", "margin.xlsx")
+TIME_MAX_S = 1_200
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.timeout(TIME_MAX_S)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A home and its reports, worked by the command line."""
+
+    folder: Path
+
+    @property
+    def published(self) -> Path:
+        return self.folder / "out" / DATE
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess:
+        places = ["--home", str(self.folder / "home"), "--out", str(self.folder / "out")]
+        return subprocess.run(
+            [sys.executable, "-m", "orchestration.cli", *places, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=TIME_MAX_S,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> tuple[Desk, subprocess.CompletedProcess]:
+    """The small day, run once."""
+    desk = Desk(tmp_path_factory.mktemp("small"))
+    return desk, desk.call("demo", *SMALL)
+
+
+@pytest.fixture
+def desk(finished) -> Desk:
+    done, ended = finished
+    assert ended.returncode == 0, ended.stderr
+    return done
+
+
+def test_the_summary_tells_what_went_in_and_what_came_out(finished):
+    desk, ended = finished
+    assert ended.returncode == 0, ended.stderr
+    words = ("events in", "duplicates", "quarantined", "parked", "accounts", "cuts", "digest live", "digest replayed")
+    for word in (*words, "failed checks", "margin deficits", "worst stress", "net capital", "published"):
+        assert f"  {word} " in ended.stdout, word
+    assert "15 sealed, 15 equal when replayed" in ended.stdout
+
+
+def test_workbooks_and_certificate_are_there_and_the_certificate_is_equal(desk):
+    for book in BOOKS:
+        assert (desk.published / book).read_bytes().startswith(b"PK")
+    certificate = orjson.loads((desk.published / "certificate.json").read_bytes())
+    assert certificate["equal"] is True
+    assert certificate["cut"] == f"{DATE}/eod"
+    assert certificate["tables"]
+    assert certificate["states"]
+
+
+def test_every_event_is_accounted_for(desk):
+    import pyarrow.parquet
+
+    counts = pyarrow.parquet.read_table(desk.published / "current" / "tables" / "counts.parquet").to_pylist()
+    for row in counts:
+        assert row["events"] == row["applied"] + row["duplicate"] + row["quarantined"] + row["parked"]
+    assert sum(row["events"] for row in counts) > 25_000
+
+
+def test_the_same_demo_again_changes_nothing(desk):
+    before = (desk.published / "publication.json").read_bytes()
+    ended = desk.call("demo", *SMALL)
+    assert ended.returncode == 0, ended.stderr
+    assert "v1 (as before)" in ended.stdout
+    assert (desk.published / "publication.json").read_bytes() == before
+
+
+def test_the_ledger_of_the_day_is_intact_and_holds_one_publication(desk):
+    assert "intact" in desk.call("ledger", "verify").stdout
+    assert len(desk.call("ledger", "list", "--kind", "publication").stdout.splitlines()) == 1
+
+
+def test_as_of_a_cut_equals_the_sealed_cut(desk, tmp_path):
+    import pyarrow.parquet
+
+    from streaming.cuts import open_cut
+
+    ended = desk.call("as-of", f"{DATE}T16:30:00", "--to", str(tmp_path))
+    assert ended.returncode == 0, ended.stderr
+    cut = open_cut(desk.folder / "home" / "store", f"{DATE}/eod", 1)
+    for name in ("positions", "pnl", "cash", "margin"):
+        assert pyarrow.parquet.read_table(tmp_path / f"{name}.parquet").equals(cut.table(name)), name
+
+
+def test_as_of_between_cuts_shows_one_account(desk):
+    ended = desk.call("as-of", f"{DATE}T10:45:07", "--account", "A0001")
+    assert ended.returncode == 0, ended.stderr
+    assert f"replayed from {DATE}/1030" in ended.stdout
+    unknown = desk.call("as-of", f"{DATE}T10:45:07", "--account", "nobody")
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
+
+
+def test_one_cent_more_on_one_fee_in_the_log_is_found_and_located(desk, tmp_path):
+    shutil.copytree(desk.folder, tmp_path, dirs_exist_ok=True)
+    trade = _one_cent_more(tmp_path / "home" / "log" / "trades")
+    ended = Desk(tmp_path).call("replay", DATE, "eod")
+    assert ended.returncode == 1, ended.stderr
+    assert "UNEQUAL" in ended.stdout
+    located = [line for line in ended.stdout.splitlines() if "positions: account" in line and ": fees: " in line]
+    assert any(f"account {trade['account']}, instrument {trade['instrument']}" in line for line in located)
+
+
+def _one_cent_more(folder: Path) -> dict:
+    """Change the fee of a trade of the day in place, to the same length."""
+    for path in sorted(folder.glob("*.data")):
+        content = path.read_bytes()
+        for line in content.replace(b"}{", b"}\n{").splitlines():
+            trade = _good_trade(line)
+            old = f'"fee":{trade["fee"]}'.encode() if trade else b""
+            new = f'"fee":{trade["fee"] + 0.01:.2f}'.encode() if trade else b""
+            if trade and len(old) == len(new) and line.count(old) == 1:
+                path.write_bytes(content.replace(line, line.replace(old, new), 1))
+                return trade
+    raise AssertionError("no trade whose fee can be changed in place")
+
+
+def _good_trade(line: bytes) -> dict | None:
+    try:
+        event = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    good = isinstance(event, dict) and event.get("action") == "new" and isinstance(event.get("fee"), float)
+    return event if good and event.get("version") == 1 else None
+
+
+def test_a_stale_close_shuts_the_gate_and_its_correction_opens_it_with_version_2(desk, tmp_path):
+    shutil.copytree(desk.folder / "out", tmp_path / "out", symlinks=True)
+    before = {book: (desk.published / book).read_bytes() for book in BOOKS}
+    other = Desk(tmp_path)
+    ended = other.call("demo", *SMALL, "--fault", "stale-close")
+    assert ended.returncode == 2, ended.stderr
+    assert "gate shut" in ended.stderr
+    assert "critical:" in ended.stdout
+    assert {book: (other.published / book).read_bytes() for book in BOOKS} == before
+    corrected = other.call("demo", *SMALL, "--fault", "stale-close", "--correct")
+    assert corrected.returncode == 0, corrected.stderr
+    assert f"{DATE}/eod v2" in corrected.stdout
+    assert (other.published / "current").readlink() == Path("v2")
+    assert orjson.loads((other.published / "certificate.json").read_bytes())["version"] == 2
