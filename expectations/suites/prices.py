@@ -46,6 +46,7 @@ def _held(view: View) -> pd.DataFrame:
     frame["accounts"] = frame["instrument"].map(view.held["accounts"]).fillna(0).astype(int)
     frame["kind"] = frame["instrument"].map(known["kind"])
     frame["status"] = frame["status"].fillna("absent")
+    frame["is_end_of_day"] = view.is_end_of_day
     frame["needs_price"] = view.is_end_of_day | (frame["previous_close"] > 0)
     frame["price_set_of_cut"] = view.manifest["price_set"]
     return frame
@@ -77,9 +78,12 @@ HELD = Suite(
               "Get a price from another source and send it; until then the position is charged at 100%.",
               "ExpectNoRowsWhere", {"condition": "needs_price and (status in ['absent', 'missing'] or not price > 0)",
                                     "worst": "accounts"}),
-        Check("fresh", "No held instrument or underlying has a stale price.", CRITICAL, MARKET_DATA,
-              "Ask the feed why it stopped; send the close or a quote of this instrument.", "ExpectNoRowsWhere",
-              {"condition": "status == 'stale'", "worst": "accounts"}),
+        Check("fresh", "At the end of the day no held instrument or underlying has a stale price.", CRITICAL,
+              MARKET_DATA, "Ask the feed why it stopped; send the close or a quote of this instrument.",
+              "ExpectNoRowsWhere", {"condition": "is_end_of_day and status == 'stale'", "worst": "accounts"}),
+        Check("fresh_intraday", "During the day no held instrument or underlying has a stale price.", WARNING,
+              MARKET_DATA, "Ask the feed why it stopped; until it recovers the position is charged conservatively.",
+              "ExpectNoRowsWhere", {"condition": "not is_end_of_day and status == 'stale'", "worst": "accounts"}),
         Check("two_sided", f"At most {_ONE_SIDED:.0%} of the held prices are a last good one, behind a crossed or "
               "one-sided quote.", WARNING, MARKET_DATA, "Look at the newest quotes of these instruments.",
               "ExpectShareToBeAtMost", {"condition": "status == 'last_good'", "share_max": _ONE_SIDED}),

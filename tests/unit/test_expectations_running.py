@@ -158,6 +158,6 @@ def test_data_docs_show_every_suite_with_texts_and_failures(clean, tmp_path):
     pages = {path.stem: path.read_text() for path in tmp_path.glob("validations/**/*.html")}
     assert set(pages) == {suite.name for suite, _ in catalogue().values()}
     held = pages["prices.held"]
-    assert "No held instrument or underlying has a stale price." in held
+    assert "no held instrument or underlying has a stale price." in held
     assert "Failed" in held
     assert "AAA" in held
