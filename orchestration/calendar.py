@@ -39,6 +39,9 @@ def _exchange():
 def session(day: date) -> Session:
     """The session of a day; ValueError when the exchange is closed."""
     calendar = _exchange()
+    first, last = calendar.first_session.date(), calendar.last_session.date()
+    if not first <= day <= last:
+        raise ValueError(f"{day}: expected a day from {first} to {last}, where the calendar reaches")
     if not calendar.is_session(day.isoformat()):
         raise ValueError(f"{day}: expected a session of the New York Stock Exchange, found a closed day")
     opening, closing = calendar.session_open(day.isoformat()), calendar.session_close(day.isoformat())

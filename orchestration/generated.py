@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 
+from orchestration import calendar
 from orchestration.days import close_day, end_of_day, marked_cuts
 from orchestration.edge import code_version
 from orchestration.errors import UserError
@@ -68,7 +69,11 @@ def keep(settings: Settings) -> None:
 
 
 def feed_generated(settings: Settings, spec: DaySpec, progress: Callable[[int], None]) -> None:
-    """Append the day and close its epochs, from where an earlier run stopped."""
+    """Append the day and close its epochs, from where an earlier run stopped. UserError for a day without session."""
+    try:
+        calendar.session(spec.date)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     log = _log(settings)
     if not marked_at_end(log, spec):
         feed(log, spec.date, _chunks(spec), _versions(spec), progress=progress)

@@ -1,6 +1,6 @@
 """A business day from events to published reports, stage by stage. Each stage takes up where a killed one stopped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +23,8 @@ from streaming.engine.epochs import EpochIndex
 from streaming.engine.runner import ShardHost, run_bounded
 from streaming.engine.sealing import CutStore
 from streaming.log.files import FilesLog
+
+LOOP, BEAM = "loop", "beam"
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,13 @@ class Outcome:
     """None when the gate is shut."""
 
 
-def run_day(home: Home, day: date, show: Display) -> Outcome:
+def run_day(home: Home, day: date, show: Display, host: str = LOOP) -> Outcome:
     """Everything behind the closed epochs of a day: jobs, seal, proof, checks, gate, reports, publication."""
     cuts = newest_versions(home.cuts(day))
-    home.record("run", {"date": day.isoformat(), "code": edge.code_version()})
+    home.record("run", {"date": day.isoformat(), "code": edge.code_version(), "host": host})
     unproved = [cut for cut in cuts if _proof(home, cut) is None]
     with _proving(home, unproved) as proof:
-        run_jobs(home, show)
+        run_jobs(home, show, host)
         seal(home, show)
         if proof is not None:
             _certify(home, proof, unproved, show)
@@ -92,9 +94,14 @@ def run_day(home: Home, day: date, show: Display) -> Outcome:
     return Outcome(sealed, certificates, checks, decision, published)
 
 
-def run_jobs(home: Home, show: Display) -> None:
-    """The live jobs over every closed epoch, cut by cut."""
+def run_jobs(home: Home, show: Display, host: str = LOOP) -> None:
+    """The live jobs over every closed epoch, on a host of :data:`HOSTS`."""
     end = home.index.refresh()
+    HOSTS[host](home, end, show)
+
+
+def _on_loop(home: Home, end: int, show: Display) -> None:
+    """The bare loop in this process, cut by cut."""
     shards = home.log.topics()["trades"]
     jobs = [
         [ShardHost(home.log, home.index, job, shard, shards) for shard in range(shards if job.sharded else 1)]
@@ -109,6 +116,25 @@ def run_jobs(home: Home, show: Display) -> None:
         stage.advance(max(stop + 1 - begin, 0))
         begin = max(stop + 1, begin)
     stage.finish(f"{end:,} epochs")
+
+
+def _on_beam(home: Home, end: int, show: Display) -> None:
+    """Beam's in-process runner, job by job."""
+    from streaming.engine.beam import JobReference
+    from streaming.engine.in_process import run_in_process
+
+    jobs = chain.jobs()
+    stage = show.stage("apply epochs on Beam", len(jobs))
+    log = {"kind": "files", "folder": str(home.settings.log.absolute())}
+    for job in jobs:
+        reference = JobReference("streaming.apps.chain:job", {"name": job.name})
+        run_in_process(log, reference, end - 1, home.log.topics()["trades"])
+        stage.advance()
+    stage.finish(f"{end:,} epochs")
+
+
+HOSTS: Mapping[str, Callable[[Home, int, Display], None]] = {LOOP: _on_loop, BEAM: _on_beam}
+"""What can host the live jobs; the replay runs in the bare loop of another process."""
 
 
 def seal(home: Home, show: Display) -> list[MarkedCut]:

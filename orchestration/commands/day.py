@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 import click
 
-from orchestration.commands.days import GATE_SHUT, UNEQUAL, Day, Moment, tell
+from orchestration.commands.days import GATE_SHUT, UNEQUAL, Day, Moment, host_option, tell
 from orchestration.errors import UserError
 from orchestration.settings import Settings
 
@@ -14,8 +14,9 @@ _DIFFERENCES_SHOWN = 50
 @click.command()
 @click.argument("day", metavar="DATE", type=Day())
 @click.option("--rule-date", type=Day(), default="2026-11-01", show_default=True, help="Rules in force on that date.")
+@host_option
 @click.pass_obj
-def run(settings: Settings, day: date, rule_date: date) -> None:
+def run(settings: Settings, day: date, rule_date: date, host: str) -> None:
     """Run a day: close its epochs, apply them, seal, prove, check and publish.
 
     Events that arrived since the day's end of day was sealed make its next version.
@@ -34,7 +35,7 @@ def run(settings: Settings, day: date, rule_date: date) -> None:
         if not any(home.log.end("trades", shard) for shard in range(home.log.topics()["trades"])):
             raise UserError(f"home {settings.home}: expected events (`plumbline ingest` or `demo`), found none")
         close_day(home.log, day, versions_in_force(rule_date, code_version()))
-        outcome = run_day(home, day, show)
+        outcome = run_day(home, day, show, host)
     tell(outcome)
 
 

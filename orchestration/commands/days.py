@@ -42,6 +42,11 @@ class Moment(click.ParamType):
         return found if found.tzinfo else found.replace(tzinfo=NEW_YORK)
 
 
+host_option = click.option(
+    "--host", type=click.Choice(["loop", "beam"]), default="loop", show_default=True, help="What runs the live jobs."
+)
+
+
 def tell(outcome: Outcome) -> None:
     """Print the summary; exit 1 when a cut is unequal, 2 when the gate is shut."""
     from orchestration import summary

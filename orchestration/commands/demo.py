@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from orchestration.commands.days import Day, tell, valid
+from orchestration.commands.days import Day, host_option, tell, valid
 from orchestration.settings import Settings
 
 
@@ -18,6 +18,7 @@ from orchestration.settings import Settings
 @click.option("--seed", type=int, default=20_200_316, show_default=True, help="Everything generated comes from it.")
 @click.option("--fault", "faults", multiple=True, metavar="NAME", help="Plant a named fault; `--fault list` shows all.")
 @click.option("--correct", is_flag=True, help="Then append the events that put the faults right, and run again.")
+@host_option
 @click.option("--fresh", is_flag=True, help="Begin again, even where the same day is there.")
 @click.pass_obj
 def demo(
@@ -29,6 +30,7 @@ def demo(
     seed: int,
     faults: tuple[str, ...],
     correct: bool,
+    host: str,
     fresh: bool,
 ) -> None:
     """Generate a trading day, run it, prove it and publish its reports.
@@ -42,10 +44,10 @@ def demo(
             click.echo(f"{name:<28} {fault.text}")
         return
     spec = valid(DaySpec, day, accounts, trades, prices, seed, faults)
-    _run(settings, spec, correct, fresh)
+    _run(settings, spec, correct, fresh, host)
 
 
-def _run(settings: Settings, spec, correct: bool, fresh: bool) -> None:
+def _run(settings: Settings, spec, correct: bool, fresh: bool, host: str) -> None:
     from orchestration import generated
     from orchestration.pipeline import Home, run_day
     from orchestration.progress import display
@@ -55,11 +57,11 @@ def _run(settings: Settings, spec, correct: bool, fresh: bool) -> None:
         stage = show.stage("generate and append", spec.trades + spec.prices)
         generated.feed_generated(settings, spec, stage.advance)
         stage.finish()
-        outcome = run_day(Home.open(settings), spec.date, show)
+        outcome = run_day(Home.open(settings), spec.date, show, host)
         if correct:
             stage = show.stage("correct")
             stage.finish(f"{generated.feed_correction(settings, spec)} events")
-            outcome = run_day(Home.open(settings), spec.date, show)
+            outcome = run_day(Home.open(settings), spec.date, show, host)
     tell(outcome)
 
 
