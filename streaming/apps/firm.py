@@ -17,6 +17,7 @@ from streaming.apps.book import CASH_KINDS
 from streaming.apps.firm_carry import Carry, closed, open_at
 from streaming.apps.firm_checks import reconcile, sealed_checks
 from streaming.apps.firm_inputs import Ids, Records, balance_sheet, book, calendar, codes, numbers, stock_record, summed
+from streaming.apps.firm_options import scan_table
 from streaming.apps.firm_statements import headlines_table, inputs_table, lines_table, notices_table, statements
 from streaming.apps.firm_stress import stress_table
 from streaming.apps.rules import rules_in_force
@@ -27,7 +28,8 @@ from streaming.risk.capital import clients
 from streaming.risk.capital.computation import Capital, Ledger, compute
 from streaming.risk.capital.inputs import Book, Cut, Elections
 from streaming.risk.capital.marking import marks, rates
-from streaming.risk.market import PriceSet
+from streaming.risk.capital.options_haircut import ScanTable
+from streaming.risk.margin.groups import MarginGroups
 from streaming.risk.money import fraction
 from streaming.risk.reference import AccountKind, Accounts, Instruments, MarginType
 from streaming.risk.rulebook import Rules
@@ -74,6 +76,7 @@ class FirmState:
 
     instruments: pa.Table = field(default_factory=results.INSTRUMENTS.empty_table)
     accounts: pa.Table = field(default_factory=results.ACCOUNTS.empty_table)
+    rates: pa.Table = field(default_factory=results.RATES.empty_table)
     carry: Carry = field(default_factory=Carry)
     tables: dict = field(default_factory=lambda: {table.name: table.arrow.empty_table() for table in _TABLES})
     """The sealed tables of the newest cut."""
@@ -83,27 +86,27 @@ class FirmApp:
     """Capital of the firm at every cut."""
 
     name = "capital"
-    inputs = ("reference", "price_sets", "firm_records", *_SEALED)
+    inputs = ("reference", "price_sets", "valuation", "firm_records", *_SEALED)
     sharded = False
     state = FirmState
 
     def __init__(self) -> None:
         self._instruments, self._accounts = views.instruments_view(), views.accounts_view()
+        self._groups = views.groups_view()
 
     def empty(self, shard: int, shards: int) -> FirmState:
         return FirmState()
 
     def apply(self, state: FirmState, stretch: Stretch) -> tuple[FirmState, Mapping[str, pa.Table]]:
-        for name in ("instruments", "accounts"):
+        for name in ("instruments", "accounts", "rates"):
             for table in stretch.tables("reference", name):
                 setattr(state, name, table)
-        prices = stretch.tables("price_sets", "prices")
-        if not stretch.last.cut or not prices or not stretch.tables("positions.sealed", "positions"):
+        priced, held = stretch.tables("price_sets", "prices"), stretch.tables("positions.sealed", "positions")
+        if not stretch.last.cut or not priced or not held:
             return state, {}
-        (fx,) = stretch.tables("price_sets", "fx")
         instruments, accounts = self._instruments(state.instruments), self._accounts(state.accounts)
-        market = views.price_set(stretch.last.price_set, stretch.last.time, prices[-1], fx)
-        firm = _Firm(state, stretch, instruments, accounts, views.padded(market, len(instruments)))
+        groups = self._groups(instruments, rules_in_force(stretch.versions))
+        firm = _Firm(state, stretch, instruments, accounts, groups)
         state.tables = firm.tables()
         if stretch.last.cut.endswith("/eod"):
             state.carry = firm.carried()
@@ -117,9 +120,15 @@ class _Firm:
     """One cut of the firm."""
 
     def __init__(
-        self, state: FirmState, stretch: Stretch, instruments: Instruments, accounts: Accounts, market: PriceSet
+        self,
+        state: FirmState,
+        stretch: Stretch,
+        instruments: Instruments,
+        accounts: Accounts,
+        groups: MarginGroups,
     ) -> None:
         self.rules: Rules = rules_in_force(stretch.versions)
+        market = views.market(stretch, len(instruments))
         self.instruments, self.accounts, self.market = instruments, accounts, market
         self.day = (stretch.last.day - _EPOCH_DAY).days
         self.ids = Ids(state.accounts["id"], state.instruments["id"])
@@ -140,7 +149,7 @@ class _Firm:
         self.carry = open_at(state.carry, self.day, *self._deficiencies())
         self.record = stock_record(self.records, instruments, market, self.day)
         self.checks = reconcile(self.books, self.part, self.record, self.records, self.rows, self.ids, market)
-        self.ledger = self._ledger()
+        self.ledger = self._ledger(self._scan(state, stretch, groups))
         self.capital: Capital = compute(self.part, instruments, accounts, self.ledger, self.cut, ELECTIONS, self.rules)
 
     def _books(self) -> list[Book]:
@@ -171,12 +180,23 @@ class _Firm:
             np.concatenate([decimal_to_int64(table[column]) for table in tables] or [none]),
         )
 
-    def _ledger(self) -> Ledger:
+    def _scan(self, state: FirmState, stretch: Stretch, groups: MarginGroups) -> ScanTable | None:
+        """Model values for the haircut on the firm's own options; None without a valuation."""
+        valued = stretch.tables("valuation", "valuation")
+        if not valued:
+            return None
+        vol = np.zeros(len(self.instruments), np.int64)
+        vol[: valued[-1].num_rows] = valued[-1]["vol"].to_numpy()
+        house = self.part.securities.net[AccountKind.HOUSE]
+        return scan_table(house, self.instruments, self.market, groups, state.rates, vol, stretch.last, self.rules)
+
+    def _ledger(self, scan: ScanTable | None) -> Ledger:
         return Ledger(
             sheet=balance_sheet(self.records, self._result(), self.market),
             record=self.record,
             deficiencies=self.carry.deficiencies(),
             calls=self.carry.margin_calls(),
+            scan=scan,
             month_end_credits=self.carry.month_end_credits,
             portfolio_margin=self._portfolio_margin(),
             differences=len(self.checks.failing),

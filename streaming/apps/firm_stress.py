@@ -31,11 +31,12 @@ def stress_table(stress: Sequence[pa.Table], accounts: Accounts, ids: Ids) -> pa
     np.add.at(short, (client[~house], scenario[~house]), after[~house])
     found = client_shortfall(np.zeros(len(owners), np.int64), -short)
     largest = pa.array([owners[i] if i >= 0 else "" for i in found.largest_client.tolist()], pa.string())
-    known = {item.id: item for item in shipped.load().scenarios}
+    known = {item.id: (item.name, item.family) for item in shipped.load().scenarios}
+    shown = [known.get(name, (name, "")) for name in names.tolist()]
     columns = {
         "scenario": pa.array(names.tolist(), pa.string()),
-        "name": pa.array([known[name].name for name in names.tolist()], pa.string()),
-        "family": pa.array([known[name].family for name in names.tolist()], pa.string()),
+        "name": pa.array([title for title, _ in shown], pa.string()),
+        "family": pa.array([family for _, family in shown], pa.string()),
         "loss": _by_scenario(scenario, loss, len(names)),
         "house_loss": _by_scenario(scenario[house], loss[house], len(names)),
         "client_shortfall": found.total,

@@ -127,13 +127,9 @@ def _pricing(
 ) -> Pricing:
     """The price set with its model inputs; volatilities in ``state`` are renewed at a cut."""
     _grow(state, len(instruments))
-    underlying_price = market.price[np.maximum(instruments.underlying, 0)]
     day = (epoch.day - _EPOCH_DAY).days
-    options = np.flatnonzero(
-        (instruments.kind == Kind.OPTION) & (underlying_price > 0) & (instruments.strike > 0) & (instruments.style > 0)
-        & (instruments.expiry >= day)
-    )  # fmt: skip
-    contracts = _contracts(state, instruments, options, market, epoch)
+    options = priceable(instruments, market, day)
+    contracts = option_contracts(state.rates, instruments, options, market, epoch)
     if epoch.cut or not state.vol[options].all():
         _renew_vols(state, instruments, contracts, options, market, realised, rules)
     return Pricing(instruments, market, day, options, contracts, state.vol.copy(), realised, history, rules)
@@ -246,9 +242,19 @@ def _grow(state: ValuationState, count: int) -> None:
         state.vol_source = np.concatenate([state.vol_source, np.full(more, _NONE, np.int8)])
 
 
-def _contracts(
-    state: ValuationState, instruments: Instruments, options: np.ndarray, market: PriceSet, epoch: Epoch
+def priceable(instruments: Instruments, market: PriceSet, day: int) -> np.ndarray:
+    """Codes of the options that have what a model value needs: a price of the underlying, terms, and life."""
+    underlying_price = market.price[np.maximum(instruments.underlying, 0)]
+    return np.flatnonzero(
+        (instruments.kind == Kind.OPTION) & (underlying_price > 0) & (instruments.strike > 0) & (instruments.style > 0)
+        & (instruments.expiry >= day)
+    )  # fmt: skip
+
+
+def option_contracts(
+    rates: pa.Table, instruments: Instruments, options: np.ndarray, market: PriceSet, epoch: Epoch
 ) -> Contracts:
+    """The contracts of these options at the epoch's time; ``rates``: the reference application's table."""
     under = instruments.underlying[options]
     expiry = instruments.expiry[options]
     instants = np.where(instruments.am_settled[options], _instants(expiry, OPEN), _instants(expiry, CLOSE))
@@ -259,7 +265,7 @@ def _contracts(
         instruments.style[options],
         instruments.strike[options] / MICRO,
         time_left,
-        _zero_rates(state, instruments.currency[options], time_left),
+        _zero_rates(rates, instruments.currency[options], time_left),
         carry,
         under.astype(np.int64),
     )
@@ -275,10 +281,9 @@ def _instants(days: np.ndarray, at: time) -> np.ndarray:
     return np.array(found, np.int64)[places] if len(found) else np.empty(0, np.int64)
 
 
-def _zero_rates(state: ValuationState, currency: np.ndarray, time_left: np.ndarray) -> np.ndarray:
+def _zero_rates(table: pa.Table, currency: np.ndarray, time_left: np.ndarray) -> np.ndarray:
     """Continuously compounded, linear in tenor, flat at the ends; 0 where there is no curve."""
     rates = np.zeros(len(currency))
-    table = state.rates
     for name in np.unique(currency.astype(str)).tolist():
         mine = [
             (row["tenor_days"] / 365.0, row["value"] / MICRO)

@@ -1,15 +1,23 @@
 """The capital application on a small firm: any number of shards, reconciliations, planted faults, what is carried."""
 
+from datetime import date
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from streaming.apps import views
 from streaming.apps.firm import FirmApp, FirmState
+from streaming.apps.firm_options import scan_table
 from streaming.engine.canonical import decode, encode, table_digest
+from streaming.risk.margin.portfolio import MISSING_VALUE
 from streaming.risk.money import MICRO
+from streaming.risk.rulebook import load
+from streaming.schema import results
 from streaming.schema.sealed import TABLES
 from tests.unit.capital_books import day
-from tests.unit.firm_books import EQUITY, FEE, POSITIONS, PREVIOUS, PRICE, stretch
+from tests.unit.firm_books import EQUITY, FEE, POSITIONS, PREVIOUS, PRICE, STOCKS, stretch
 
 
 def sealed(**wanted) -> dict[str, pa.Table]:
@@ -126,6 +134,20 @@ def test_the_state_survives_its_encoding():
     assert encode(again) == encode(state)
     assert again.carry.open_deposits() == state.carry.open_deposits()
     app.apply(again, stretch())
+
+
+def test_only_the_series_of_the_house_are_priced_at_the_broker_dealers_points():
+    cut, rules = stretch(), load().at(date(2026, 11, 1))
+    market, groups = views.market(cut, len(STOCKS)), views.groups_view()(STOCKS, rules)
+    vol, rates = np.full(len(STOCKS), 400_000), results.RATES.empty_table()
+
+    def scan(house: list[int]) -> np.ndarray:
+        return scan_table(np.array(house), STOCKS, market, groups, rates, vol, cut.last, rules).scan
+
+    held, not_held = scan([0, 0, 0, -5])[3], scan([5, 0, 0, 0])[3]
+    assert (not_held == MISSING_VALUE).all()
+    assert (np.diff(held) < 0).all(), "a call is worth the less, the lower the point"
+    assert scan([0, 0, 0, -5])[0, [0, -1]].tolist() == [PRICE[0] * 1_150_000, PRICE[0] * 850_000]
 
 
 def test_without_prices_nothing_is_computed_and_nothing_breaks():
