@@ -17,18 +17,23 @@ from math import exp, log, sqrt
 import numpy as np
 from numba import njit
 
-from streaming.risk.pricing.normal import cdf_kernel, exp_kernel
+from streaming.risk.pricing.normal import cdf_kernel, exp_kernel, rough_cdf_kernel
 
 NODES = 8
 """Chebyshev nodes of the boundary besides the one at expiry."""
-ITERATION_POINTS = 8
+ITERATION_POINTS = 6
 """Gauss-Legendre points of each integral of the iteration."""
 VALUE_POINTS = 15
-"""Gauss-Legendre points of the premium integral; with the European value they fill whole vector lanes."""
+"""Gauss-Legendre points of the premium integral; twice as many arguments fill vector lanes."""
+LANES = 8
+"""Spots valued together."""
 ITERATIONS = 8
-"""Always as many: a value is a smooth function of its inputs, and bumps carry no noise of a stopping rule."""
+"""Always as many, no stopping rule: values are smooth in their inputs, and bumps carry no noise."""
 MORE_ITERATIONS = 18
 """As many where the first ones did not settle: very high volatilities over a small rate."""
+HIGH_GAIN = 0.3
+MORE_ITERATIONS = 14
+"""Where rate x T of the unit put exceeds ``HIGH_GAIN`` an error of the boundary weighs more; it is iterated longer."""
 ACCEPTED_CHANGE = 3e-3
 """A last change beyond it says that the iteration has not converged and another method must be used."""
 
@@ -60,106 +65,114 @@ _NODE = (1.0 + np.cos(np.pi * np.arange(NODES) / NODES)) / 2.0
 _SIN, _COS, _WEIGHT = _angles(ITERATION_POINTS)
 _TO_POINTS = _interpolation((_SIN[:, None] * _NODE[None, :]).ravel())
 _VALUE_SIN, _VALUE_COS, _VALUE_WEIGHT = _angles(VALUE_POINTS)
+_VALUE_LEFT = np.append(_VALUE_COS, 1.0)
+"""sqrt(T - u) at each point, and of the European value."""
 _TO_VALUE = _interpolation(_VALUE_SIN)
 _GRID = ITERATION_POINTS * NODES
+# One column per quadrature point and node, k = point x NODES + node; times are fractions of the expiry.
+_TAU = np.tile(_NODE**2, ITERATION_POINTS)
+_LEFT_ROOT = (_COS[:, None] * _NODE[None, :]).ravel()
+"""sqrt(tau - u)."""
+_INVERSE = 1.0 / _LEFT_ROOT
+_PASSED = (_SIN[:, None] * _NODE[None, :]).ravel() ** 2
+"""u."""
+_STEP = np.repeat(_WEIGHT, NODES) * _TAU
+"""Weight of du."""
+_NODE_INVERSE, _NODE_TAU = 1.0 / _NODE, _NODE**2
 
 
 @njit(cache=True, error_model="numpy")
 def _first_guess(
-    rate: float, carry_yield: float, vol: float, expiry: float, log_top: float, boundary: np.ndarray
+    rate: float, carry_yield: float, width: float, expiry: float, log_top: float, boundary: np.ndarray
 ) -> None:
-    """ln B at the nodes after Bjerksund and Stensland (1993), through the put-call symmetry."""
-    variance = vol * vol
+    """ln B at the nodes after Bjerksund and Stensland (1993), through the put-call symmetry; width = vol sqrt(T)."""
+    variance = width * width / expiry
     drift = rate - carry_yield - 0.5 * variance
     root = (-drift - sqrt(drift * drift + 2.0 * rate * variance)) / variance
     at_expiry, perpetual = exp(-log_top), (root - 1.0) / root
     for i in range(NODES):
         boundary[i] = log_top
         if perpetual > at_expiry:
-            tau = expiry * _NODE[i] * _NODE[i]
-            h = -((carry_yield - rate) * tau + 2.0 * vol * sqrt(tau)) * at_expiry / (perpetual - at_expiry)
-            boundary[i] = -log(at_expiry + (perpetual - at_expiry) * (1.0 - exp(min(h, 0.0))))
+            h = -((carry_yield - rate) * expiry * _NODE_TAU[i] + 2.0 * width * _NODE[i])
+            share = 1.0 - exp(min(h * at_expiry / (perpetual - at_expiry), 0.0))
+            boundary[i] = -log(at_expiry + (perpetual - at_expiry) * share)
+
+
+@njit(cache=True, error_model="numpy")
+def iteration_scratch() -> tuple[np.ndarray, ...]:
+    """Working arrays of ``solve_boundary``, whose content does not matter."""
+    return np.empty(_GRID), np.empty(2 * _GRID), np.empty(2 * _GRID), np.empty(2 * NODES), np.empty((4, NODES))
 
 
 @njit(cache=True, error_model="numpy")
 def solve_boundary(
-    rate: float, carry_yield: float, vol: float, expiry: float, boundary: np.ndarray
+    rate: float, carry_yield: float, vol: float, expiry: float, boundary: np.ndarray, scratch: tuple[np.ndarray, ...]
 ) -> tuple[float, float]:
     """Fill ``boundary`` with ln B at the nodes, unit put with rate > 0; returns ln B(0+) and the last change."""
+    height, arguments, weights, tails, nodes = scratch
     log_top = 0.0 if carry_yield <= rate else log(rate / carry_yield)
-    carry = rate - carry_yield
-    _first_guess(rate, carry_yield, vol, expiry, log_top, boundary)
-    inverse, shift, half = np.empty(_GRID), np.empty(_GRID), np.empty(_GRID)
-    weight_rate, weight_yield = np.empty(_GRID), np.empty(_GRID)
-    for j in range(ITERATION_POINTS):
-        for i in range(NODES):
-            k = j * NODES + i
-            tau = expiry * _NODE[i] * _NODE[i]
-            width = vol * sqrt(tau) * _COS[j]
-            inverse[k] = 1.0 / width
-            shift[k] = carry * tau * _COS[j] * _COS[j] / width
-            half[k] = 0.5 * width
-            weight_rate[k] = rate * _WEIGHT[j] * tau * exp_kernel(rate * tau * _SIN[j] * _SIN[j])
-            weight_yield[k] = carry_yield * _WEIGHT[j] * tau * exp_kernel(carry_yield * tau * _SIN[j] * _SIN[j])
-    node_inverse, node_shift, node_half = np.empty(NODES), np.empty(NODES), np.empty(NODES)
-    node_carry, tails = np.empty(NODES), np.empty(2 * NODES)
-    for i in range(NODES):
-        tau = expiry * _NODE[i] * _NODE[i]
-        width = vol * sqrt(tau)
-        node_carry[i] = carry * tau
-        node_inverse[i], node_shift[i], node_half[i] = 1.0 / width, carry * tau / width, 0.5 * width
-    squared = np.empty(NODES)
-    height, arguments = np.empty(_GRID), np.empty(2 * _GRID)
-    numerator, denominator = np.empty(NODES), np.empty(NODES)
-    mapped, residual = np.empty(NODES), np.empty(NODES)
-    last_mapped, last_residual = np.zeros(NODES), np.zeros(NODES)
+    carry, width = (rate - carry_yield) * expiry, vol * sqrt(expiry)
+    _first_guess(rate, carry_yield, width, expiry, log_top, boundary)
+    for k in range(_GRID):
+        weights[k] = rate * expiry * _STEP[k] * exp_kernel(rate * expiry * _PASSED[k])
+    for k in range(_GRID):
+        weights[_GRID + k] = carry_yield * expiry * _STEP[k] * exp_kernel(carry_yield * expiry * _PASSED[k])
+    numerator, denominator, last_mapped, last_residual = nodes[0], nodes[1], nodes[2], nodes[3]
+    last_mapped[:] = 0.0
+    last_residual[:] = 0.0
     change = 0.0
-    for iteration in range(MORE_ITERATIONS):
-        if iteration == ITERATIONS and change <= ACCEPTED_CHANGE:
-            break
-        for i in range(NODES):
-            squared[i] = (boundary[i] - log_top) * (boundary[i] - log_top)
-        for k in range(_GRID):
-            height[k] = _TO_POINTS[0, k] * squared[0]
-        for m in range(1, NODES):
-            for k in range(_GRID):
-                height[k] += _TO_POINTS[m, k] * squared[m]
-        for k in range(_GRID):
-            height[k] = sqrt(max(height[k], 0.0))
-        for j in range(ITERATION_POINTS):
-            for i in range(NODES):
-                k = j * NODES + i
-                middle = (boundary[i] - log_top + height[k]) * inverse[k] + shift[k]
-                arguments[k] = middle - half[k]
-                arguments[_GRID + k] = middle + half[k]
+    for iteration in range(ITERATIONS if rate * expiry <= HIGH_GAIN else MORE_ITERATIONS):
+        _integral_arguments(boundary, log_top, carry / width, width, height, arguments)
         for k in range(2 * _GRID):
-            arguments[k] = cdf_kernel(arguments[k])
+            arguments[k] = rough_cdf_kernel(arguments[k])
         for i in range(NODES):
-            numerator[i] = 0.0
-            denominator[i] = 0.0
+            tails[i] = (boundary[i] * _NODE_INVERSE[i] + carry * _NODE[i]) / width - 0.5 * width * _NODE[i]
+            tails[NODES + i] = tails[i] + width * _NODE[i]
+        for k in range(2 * NODES):
+            tails[k] = rough_cdf_kernel(tails[k])
+        for i in range(NODES):
+            numerator[i] = tails[i]
+            denominator[i] = tails[NODES + i]
         for j in range(ITERATION_POINTS):
             for i in range(NODES):
-                numerator[i] += weight_rate[j * NODES + i] * arguments[j * NODES + i]
-                denominator[i] += weight_yield[j * NODES + i] * arguments[_GRID + j * NODES + i]
-        for i in range(NODES):
-            tails[i] = boundary[i] * node_inverse[i] + node_shift[i] - node_half[i]
-            tails[NODES + i] = tails[i] + 2.0 * node_half[i]
-        for k in range(2 * NODES):
-            tails[k] = cdf_kernel(tails[k])
+                numerator[i] += weights[j * NODES + i] * arguments[j * NODES + i]
+                denominator[i] += weights[_GRID + j * NODES + i] * arguments[_GRID + j * NODES + i]
+        # fixed point: B = e^{-(r-q) tau} N / D; Anderson: mix with the last so that the residual shrinks most
         change, along, across = 0.0, 0.0, 0.0
         for i in range(NODES):
-            ratio = (numerator[i] + tails[i]) / (denominator[i] + tails[NODES + i])
-            mapped[i] = min(log(ratio) - node_carry[i], log_top)
-            residual[i] = mapped[i] - boundary[i]
-            change = max(change, abs(residual[i]))
-            difference = residual[i] - last_residual[i]
-            along += residual[i] * difference
+            mapped = min(log(numerator[i] / denominator[i]) - carry * _NODE_TAU[i], log_top)
+            numerator[i], denominator[i] = mapped, mapped - boundary[i]
+            difference = denominator[i] - last_residual[i]
+            change = max(change, abs(denominator[i]))
+            along += denominator[i] * difference
             across += difference * difference
         mix = max(-1.0, min(1.0, along / across)) if iteration > 0 and across > 0.0 else 0.0
         for i in range(NODES):
-            boundary[i] = min(mapped[i] - mix * (mapped[i] - last_mapped[i]), log_top)
-            last_mapped[i], last_residual[i] = mapped[i], residual[i]
+            boundary[i] = min(numerator[i] - mix * (numerator[i] - last_mapped[i]), log_top)
+            last_mapped[i], last_residual[i] = numerator[i], denominator[i]
     return log_top, change
+
+
+@njit(cache=True, error_model="numpy")
+def _integral_arguments(boundary, log_top, drift, width, height, arguments) -> None:
+    """d- and d+ at every point of every node's integral; drift = (r - q) T / width."""
+    square = boundary - log_top
+    square *= square
+    for k in range(_GRID):
+        height[k] = (
+            _TO_POINTS[0, k] * square[0] + _TO_POINTS[1, k] * square[1] + _TO_POINTS[2, k] * square[2]
+            + _TO_POINTS[3, k] * square[3] + _TO_POINTS[4, k] * square[4] + _TO_POINTS[5, k] * square[5]
+            + _TO_POINTS[6, k] * square[6] + _TO_POINTS[7, k] * square[7]
+        )  # fmt: skip
+    for k in range(_GRID):
+        height[k] = sqrt(max(height[k], 0.0))
+    scale = 1.0 / width
+    for j in range(ITERATION_POINTS):
+        for i in range(NODES):
+            k = j * NODES + i
+            middle = (boundary[i] - log_top + height[k]) * (scale * _INVERSE[k]) + drift * _LEFT_ROOT[k]
+            arguments[k] = middle - 0.5 * width * _LEFT_ROOT[k]
+            arguments[_GRID + k] = middle + 0.5 * width * _LEFT_ROOT[k]
 
 
 @njit(cache=True, error_model="numpy")
@@ -168,47 +181,57 @@ def premium_coefficients(
 ) -> None:
     """Fill ``table[5, VALUE_POINTS + 1]`` with what every spot shares: one column per point, the last the European.
 
-    Rows: 1/width, shift of the argument, width/2, weight of cash, weight of asset. A value on spot e^x is
-    ``sum(cash x N(-(x inv + shift) + half)) - e^x sum(asset x N(-(x inv + shift) - half))``.
+    Rows: 1/width, shift of the argument, width/2, weight of cash, weight of asset. A held put on spot e^x is worth
+    ``sum(cash x N(-(x inverse + shift) + half)) - e^x sum(asset x N(-(x inverse + shift) - half))``.
     """
-    carry = rate - carry_yield
+    carry, width = (rate - carry_yield) * expiry, vol * sqrt(expiry)
+    inverse, shift, half, cash, asset = table[0], table[1], table[2], table[3], table[4]
+    square = boundary - log_top
+    square *= square
+    for j in range(VALUE_POINTS + 1):
+        half[j] = 0.5 * width * _VALUE_LEFT[j]
+        inverse[j] = 1.0 / (width * _VALUE_LEFT[j])
+        shift[j] = carry * _VALUE_LEFT[j] / width
+        cash[j] = exp_kernel(-rate * expiry * _VALUE_LEFT[j] * _VALUE_LEFT[j])
+        asset[j] = exp_kernel(-carry_yield * expiry * _VALUE_LEFT[j] * _VALUE_LEFT[j])
     for j in range(VALUE_POINTS):
         height = 0.0
         for m in range(NODES):
-            height += _TO_VALUE[m, j] * (boundary[m] - log_top) * (boundary[m] - log_top)
-        log_boundary = log_top - sqrt(max(height, 0.0))
-        left = expiry * _VALUE_COS[j] * _VALUE_COS[j]
-        width = vol * sqrt(left)
-        table[0, j] = 1.0 / width
-        table[1, j] = (carry * left - log_boundary) / width
-        table[2, j] = 0.5 * width
-        table[3, j] = rate * expiry * _VALUE_WEIGHT[j] * exp_kernel(-rate * left)
-        table[4, j] = carry_yield * expiry * _VALUE_WEIGHT[j] * exp_kernel(-carry_yield * left)
-    width = vol * sqrt(expiry)
-    table[0, VALUE_POINTS] = 1.0 / width
-    table[1, VALUE_POINTS] = carry * expiry / width
-    table[2, VALUE_POINTS] = 0.5 * width
-    table[3, VALUE_POINTS] = exp_kernel(-rate * expiry)
-    table[4, VALUE_POINTS] = exp_kernel(-carry_yield * expiry)
+            height += _TO_VALUE[m, j] * square[m]
+        shift[j] -= (log_top - sqrt(max(height, 0.0))) * inverse[j]
+        cash[j] *= rate * expiry * _VALUE_WEIGHT[j]
+        asset[j] *= carry_yield * expiry * _VALUE_WEIGHT[j]
 
 
 @njit(cache=True, error_model="numpy")
-def unit_put_kernel(x: float, log_boundary: float, table: np.ndarray, arguments: np.ndarray) -> float:
-    """Value of the unit put on spot e^x from ``premium_coefficients``; ``arguments`` is scratch for 2 x points."""
-    spot = exp_kernel(x)
-    if x <= log_boundary:
-        return 1.0 - spot
-    points = VALUE_POINTS + 1
-    for j in range(points):
-        middle = -(x * table[0, j] + table[1, j])
-        arguments[j] = middle + table[2, j]
-        arguments[points + j] = middle - table[2, j]
-    for j in range(2 * points):
-        arguments[j] = cdf_kernel(arguments[j])
-    cash, asset = 0.0, 0.0
-    for j in range(VALUE_POINTS):
-        cash += table[3, j] * arguments[j]
-        asset += table[4, j] * arguments[points + j]
-    last = points - 1
-    european = max(table[3, last] * arguments[last] - spot * table[4, last] * arguments[points + last], 0.0)
-    return max(european + max(cash - spot * asset, 0.0), 1.0 - spot)
+def unit_puts(
+    x: np.ndarray, count: int, log_boundary: float, table: np.ndarray, premium: np.ndarray, european: np.ndarray
+) -> None:
+    """Values of the unit put on spots e^x, ``count`` <= ``LANES`` of them, in place of ``x``.
+
+    From ``premium_coefficients``; ``premium`` and ``european`` are scratch. Many spots at once keep the loops long; the
+    premium, a small part, takes the rough N.
+    """
+    for s in range(count):
+        at = s * 2 * VALUE_POINTS
+        for j in range(VALUE_POINTS):
+            middle = -(x[s] * table[0, j] + table[1, j])
+            premium[at + j] = middle + table[2, j]
+            premium[at + VALUE_POINTS + j] = middle - table[2, j]
+        middle = -(x[s] * table[0, VALUE_POINTS] + table[1, VALUE_POINTS])
+        european[2 * s] = middle + table[2, VALUE_POINTS]
+        european[2 * s + 1] = middle - table[2, VALUE_POINTS]
+    for k in range(count * 2 * VALUE_POINTS):
+        premium[k] = rough_cdf_kernel(premium[k])
+    for k in range(2 * count):
+        european[k] = cdf_kernel(european[k])
+    for s in range(count):
+        at = s * 2 * VALUE_POINTS
+        spot = exp_kernel(x[s])
+        cash, asset = 0.0, 0.0
+        for j in range(VALUE_POINTS):
+            cash += table[3, j] * premium[at + j]
+            asset += table[4, j] * premium[at + VALUE_POINTS + j]
+        held = table[3, VALUE_POINTS] * european[2 * s] - spot * table[4, VALUE_POINTS] * european[2 * s + 1]
+        held = max(held, 0.0) + max(cash - spot * asset, 0.0)
+        x[s] = max(held, 1.0 - spot) if x[s] > log_boundary else 1.0 - spot

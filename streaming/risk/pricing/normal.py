@@ -12,6 +12,7 @@ _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01
 """ln 2 in two parts, the high one with trailing zero bits, so that x - n ln 2 loses nothing."""
 _LN2_LOW = 1.90821492927058770002e-10
+_LN2 = 0.6931471805599453
 _ROUND = 6755399441055744.0
 """1.5 x 2^52: adding it rounds to a whole number and leaves that number in the low bits."""
 _EXP_LOW, _EXP_HIGH = -708.0, 709.0
@@ -71,6 +72,32 @@ def cdf_kernel(x: float) -> float:
     """N(x), the standard normal distribution function."""
     a = min(abs(x), _TAIL)
     tail = exp_kernel(-0.5 * a * a) * tail_ratio_kernel(a)
+    return 1.0 - tail if x > 0.0 else tail
+
+
+@njit(cache=True, inline="always", error_model="numpy")
+def rough_cdf_kernel(x: float) -> float:
+    """N(x) within 1e-7 in half the time, for iterations: Hastings' form, Abramowitz and Stegun 26.2.17."""
+    a = min(abs(x), _TAIL)
+    t = 1.0 / (1.0 + 0.2316419 * a)
+    p = 1.330274429
+    p = p * t - 1.821255978
+    p = p * t + 1.781477937
+    p = p * t - 0.356563782
+    p = p * t + 0.319381530
+    y = -0.5 * a * a
+    shifted = y * _LOG2_E + _ROUND
+    f = y - (shifted - _ROUND) * _LN2
+    e = 1.0 / 5040.0
+    e = e * f + 1.0 / 720.0
+    e = e * f + 1.0 / 120.0
+    e = e * f + 1.0 / 24.0
+    e = e * f + 1.0 / 6.0
+    e = e * f + 0.5
+    e = e * f + 1.0
+    e = e * f + 1.0
+    exponent = (np.float64(shifted).view(np.int64) + 1023) << 52
+    tail = INV_SQRT_2PI * (e * np.int64(exponent).view(np.float64)) * (p * t)
     return 1.0 - tail if x > 0.0 else tail
 
 

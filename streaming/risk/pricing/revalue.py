@@ -14,11 +14,13 @@ from numba import njit
 
 from streaming.risk.pricing.american import (
     ACCEPTED_CHANGE,
+    LANES,
     NODES,
     VALUE_POINTS,
+    iteration_scratch,
     premium_coefficients,
     solve_boundary,
-    unit_put_kernel,
+    unit_puts,
 )
 from streaming.risk.pricing.black_scholes import SMALLEST_WIDTH, value_kernel
 from streaming.risk.pricing.contracts import Contracts, Dividends
@@ -190,9 +192,12 @@ def _europeans(terms, rate, vols, shifts, spot, log_spot, out) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def scratch() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Working arrays of one kernel call: boundary, coefficients of the premium, arguments."""
-    return np.empty(NODES), np.empty((5, VALUE_POINTS + 1)), np.empty(2 * (VALUE_POINTS + 1))
+def scratch() -> tuple:
+    """Working arrays of one kernel call: boundary, premium coefficients, spots, arguments twice, iteration."""
+    return (
+        np.empty(NODES), np.empty((5, VALUE_POINTS + 1)), np.empty(LANES), np.empty(LANES * 2 * VALUE_POINTS),
+        np.empty(2 * LANES), iteration_scratch(),
+    )  # fmt: skip
 
 
 @njit(cache=True, error_model="numpy")
@@ -246,12 +251,12 @@ def _group(terms, rate, vol, members, spot, log_spot, work, out) -> None:
 @njit(cache=True, error_model="numpy")
 def _american(right, strike, time, gain, cost, vol, members, spot, log_spot, work, out) -> None:
     """Values without cash dividends, from the unit put with rate ``gain`` and yield ``cost``."""
-    boundary, table, arguments = work
+    boundary, table, x, premium, european, iteration = work
     log_strike = np.log(strike)
     change, log_top = np.inf, 0.0
     vol = min(vol, WIDEST / np.sqrt(time))
     if gain > 0.0:
-        log_top, change = solve_boundary(gain, cost, vol, time, boundary)
+        log_top, change = solve_boundary(gain, cost, vol, time, boundary, iteration)
     if change > ACCEPTED_CHANGE:
         units, values, nothing = np.empty(members.size), np.empty(members.size), np.empty(0)
         for k in range(members.size):
@@ -262,14 +267,18 @@ def _american(right, strike, time, gain, cost, vol, members, spot, log_spot, wor
             out[members[k]] = values[k] * (strike if right < 0 else spot[members[k]])
         return
     premium_coefficients(gain, cost, vol, time, boundary, log_top, table)
-    for k in range(members.size):
-        s = members[k]
-        if spot[s] == 0.0:
-            out[s] = strike if right < 0 else 0.0
-        elif right < 0:
-            out[s] = strike * unit_put_kernel(log_spot[s] - log_strike, boundary[0], table, arguments)
-        else:
-            out[s] = spot[s] * unit_put_kernel(log_strike - log_spot[s], boundary[0], table, arguments)
+    for start in range(0, members.size, LANES):
+        count = min(LANES, members.size - start)
+        for k in range(count):
+            log_moneyness = log_spot[members[start + k]] - log_strike
+            x[k] = log_moneyness if right < 0 else -log_moneyness
+        unit_puts(x, count, boundary[0], table, premium, european)
+        for k in range(count):
+            s = members[start + k]
+            if spot[s] > 0.0:
+                out[s] = x[k] * (strike if right < 0 else spot[s])
+            else:
+                out[s] = strike if right < 0 else 0.0
 
 
 @njit(cache=True, error_model="numpy")
