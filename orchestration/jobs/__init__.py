@@ -1,0 +1,1 @@
+"""The applications as long-lived Flink jobs on the local stack: which, how parallel, how they stand."""

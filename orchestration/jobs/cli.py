@@ -1,0 +1,100 @@
+"""``plumbline jobs``: the applications as Flink jobs on the local stack."""
+
+from pathlib import Path
+
+import click
+
+from orchestration.stack.paths import DEFAULT_DATA
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_DATA,
+    show_default=True,
+    help="Data directory of the stack.",
+)
+deployment_option = click.option(
+    "--deployment", type=click.Path(path_type=Path, dir_okay=False), help="TOML: which applications are one job."
+)
+name_argument = click.argument("name")
+
+
+@click.group("jobs")
+def jobs_group() -> None:
+    """Long-lived Flink jobs on the local stack."""
+
+
+@jobs_group.command()
+@click.argument("names", nargs=-1)
+@data_option
+@deployment_option
+def submit(names: tuple[str, ...], data: Path, deployment: Path | None) -> None:
+    """Submit jobs, all of the deployment when none is named."""
+    from orchestration.jobs import control
+    from orchestration.jobs.deployment import load_deployment
+
+    found = load_deployment(deployment)
+    for name in names or found.apps:
+        savepoint = control.submit(control.Cluster(data), found, name)
+        click.echo(f"{name}: submitted, {f'goes on from {savepoint}' if savepoint else 'starts from its newest cut'}")
+
+
+@jobs_group.command("list")
+@data_option
+@deployment_option
+@click.option("--prometheus", is_flag=True, help="In Prometheus' text format.")
+def list_jobs(data: Path, deployment: Path | None, prometheus: bool) -> None:
+    """Show state, lag and newest checkpoint of every job."""
+    from orchestration.jobs.control import Cluster
+    from orchestration.jobs.deployment import load_deployment
+    from orchestration.jobs.standing import as_prometheus, standings
+
+    found = standings(Cluster(data), load_deployment(deployment))
+    if prometheus:
+        click.echo(as_prometheus(found), nl=False)
+        return
+    for standing in found:
+        lag = max(standing.lags, key=lambda lag: lag.epochs)
+        line = f"{standing.job:12} {standing.state:10} lag {lag.epochs:>7,} epochs {lag.seconds:>9,.1f} s"
+        if standing.checkpoint is not None:
+            made = standing.checkpoint
+            line += (
+                f"   checkpoint {made.number}: {made.size_bytes:,} bytes, {made.duration_ms} ms, {made.age_s:.0f} s ago"
+            )
+        click.echo(line)
+
+
+@jobs_group.command()
+@name_argument
+@data_option
+def stop(name: str, data: Path) -> None:
+    """Stop a job with a savepoint."""
+    from orchestration.jobs import control
+
+    click.echo(f"{name}: stopped, savepoint {control.stop(control.Cluster(data), name)}")
+
+
+@jobs_group.command()
+@name_argument
+@data_option
+@deployment_option
+def restart(name: str, data: Path, deployment: Path | None) -> None:
+    """Stop a job and let it go on from its savepoint."""
+    from orchestration.jobs import control
+    from orchestration.jobs.deployment import load_deployment
+
+    click.echo(f"{name}: goes on from {control.restart(control.Cluster(data), load_deployment(deployment), name)}")
+
+
+@jobs_group.command()
+@name_argument
+@click.argument("parallelism", type=click.IntRange(1, 128))
+@data_option
+@deployment_option
+def rescale(name: str, parallelism: int, data: Path, deployment: Path | None) -> None:
+    """Let a job go on at another parallelism, from its newest sealed cut."""
+    from orchestration.jobs import control
+    from orchestration.jobs.deployment import load_deployment
+
+    control.rescale(control.Cluster(data), load_deployment(deployment), name, parallelism)
+    click.echo(f"{name}: starts at parallelism {parallelism} from its newest cut")
