@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestration.errors import UserError
 from streaming.apps import chain
@@ -45,7 +46,7 @@ class Deployment:
 
 def load_deployment(path: Path | None = None) -> Deployment:
     """Read a deployment; without a file the chain's default, as parallel as there are shards. UserError when wrong."""
-    found = {"jobs": {name: {"apps": list(apps)} for name, apps in chain.FUSED.items()}}
+    found: dict[str, Any] = {"jobs": {name: {"apps": list(apps)} for name, apps in chain.FUSED.items()}}
     if path is not None:
         try:
             found = tomllib.loads(path.read_text(encoding="utf-8"))
