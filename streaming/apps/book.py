@@ -169,7 +169,12 @@ class BookApp:
         day = (stretch.last.day - _EPOCH_DAY).days
         if day != state.day:
             _begin_day(state, day)
+        parked = set(state.parked["topic"].to_pylist()) if state.parked.num_rows else set()
         for feed in _FEEDS:
+            name = feed.topic.name
+            if not len(stretch.raw[name][0]) and name not in parked:
+                state.counts.add(name, stretch.raw[name][0].partition)
+                continue
             batch, parsed, ordinals = _with_parked(feed.topic, state, stretch)
             if len(batch):
                 intake = _Intake(feed, state, stretch, batch, ordinals, quarantine, waiting)
