@@ -129,6 +129,38 @@ def test_american_dividend_models_agree_with_quantlibs_finite_differences(model,
         assert found[i] == pytest.approx(option.NPV(), abs=REQUIRED)
 
 
+@pytest.mark.parametrize("model", list(DividendModel))
+def test_vanishing_dividend_leaves_the_value_without_any(model):
+    rng, count = np.random.default_rng(12), 30
+    right, spot = rng.choice([1, -1], count), 100.0 * np.exp(rng.normal(0.0, 0.3, count))
+    expiry, vol = rng.uniform(0.1, 2.0, count), rng.uniform(0.1, 1.0, count)
+    rate, carry = rng.uniform(0.0, 0.08, count), rng.uniform(0.0, 0.25, count)
+    schedule = Dividends(np.arange(count + 1), 0.5 * expiry, np.full(count, 1e-9))
+    found, plain = (
+        revalue(american(right, 100.0, expiry, rate, carry, dividends=one), spot[:, None], vol, dividend_model=model)
+        for one in (schedule, None)
+    )
+    assert_allclose(found, plain, rtol=0, atol=REQUIRED)
+
+
+def test_jump_of_a_yielding_spot_agrees_with_quantlibs_finite_differences():
+    rng = np.random.default_rng(13)
+    for right in (1, -1):
+        for carry in (0.05, 0.25):
+            spot, vol, days = 100.0 * np.exp(rng.normal(0.0, 0.2)), rng.uniform(0.2, 0.8), 365
+            contracts = american(right, 100.0, 1.0, 0.03, carry, dividends=Dividends([0, 1], [182 / 365.0], [2.0]))
+            found = revalue(contracts, np.array([[spot]]), np.array([vol]), dividend_model=DividendModel.SPOT_JUMP)[
+                0, 0
+            ]
+            option, grids = vanilla(right, 100.0, days), []
+            for steps in (400, 800):  # theirs converges with the first order here: extrapolated
+                dividends = ql.DividendVector([TODAY + 182], [2.0])
+                engine = ql.FdBlackScholesVanillaEngine(process(spot, 0.03, carry, vol), dividends, steps, 2 * steps)
+                option.setPricingEngine(engine)
+                grids.append(option.NPV())
+            assert found == pytest.approx(2.0 * grids[1] - grids[0], abs=REQUIRED)
+
+
 def test_escrowed_american_agrees_with_a_lattice_and_exceeds_its_european():
     right, spot, days, vol, rate, paid, schedule = random_dividends(10, 20)
     contracts = american(right, 100.0, days / 365.0, rate, 0.0, dividends=schedule)

@@ -272,12 +272,14 @@ def _read(terms, times, amounts, escrow, model, low, spacing, asset, value, exer
     right, strike, rate, carry_yield, _, expiry = terms
     discount = exp(-rate * expiry)
     premium, root_gain = np.empty(asset.size), np.empty(asset.size)
-    inside = escrow if model == _JUMP else 0.0
+    # what the forward loses, as an amount of spot: the reference European has the same forward
+    lost = escrow * exp(carry_yield * expiry) if model == _JUMP else escrow
+    inside = lost if model == _JUMP else 0.0
     for i in range(asset.size):
         premium[i] = value[i] * discount - _european(terms, max(asset[i] - inside, 0.0), -1.0, expiry)
         root_gain[i] = sqrt(max(value[i] - exercised[i], 0.0) * discount)
     for s in range(spots.size):
-        risky = max(spots[s] - escrow, 0.0)
+        risky = max(spots[s] - lost, 0.0)
         node = spots[s] if model == _JUMP else risky
         place = (log(node) - low) / spacing if node > 0.0 else -1.0
         european = _european(terms, risky, right, expiry)
