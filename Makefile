@@ -65,7 +65,7 @@ lint: $(READY)  ## Style, types, and who may import whom
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 lock:  ## Resolve the dependencies again (needs uv)
-	uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+	uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-strip-extras --python-version 3.11 \
 		--extra dev pyproject.toml -o requirements.lock
 
 clean:  ## Remove results and state; .venv stays
