@@ -21,7 +21,7 @@ _RECONCILIATIONS = (
      "Seal the cut again: it mixes price sets."),
     ("margin_lines_to_account", "Margin lines add up to their accounts.", MARGIN, "Replay the account."),
 )  # fmt: skip
-_STATEMENTS = ["net_capital", "requirement", "reserve_customer"]
+_STATEMENTS = ["net_capital", "requirement_alternative", "requirement_basic", "reserve_customer"]
 
 
 def _checks(view: View) -> pd.DataFrame:
@@ -80,9 +80,9 @@ LINES = Suite(
               {"column": "statement", "value_set": _STATEMENTS}),
         Check("supplied", "Every line of net capital and of the requirement has an amount.", CRITICAL, FINANCE,
               "Send the ledger line: not supplied is not zero.", "ExpectNoRowsWhere",
-              {"condition": "statement in ['net_capital', 'requirement'] and not supplied"}),
-        Check("rule", "Every line names its rule.", WARNING, FINANCE, "Add the paragraph.",
-              "ExpectColumnValueLengthsToBeBetween", {"column": "rule", "min_value": 1}),
+              {"condition": f"statement in {_STATEMENTS[:3]} and not supplied"}),
+        Check("rule", "Every line with an amount names its rule.", WARNING, FINANCE, "Add the paragraph.",
+              "ExpectNoRowsWhere", {"condition": "supplied and rule == ''"}),
         Check("evidence", "The evidence of every line is V, K or H.", WARNING, FINANCE, "Add the mark.",
               "ExpectColumnValuesToBeInSet", {"column": "evidence", "value_set": ["V", "K", "H"]}),
     ),

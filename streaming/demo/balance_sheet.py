@@ -11,7 +11,7 @@ from streaming.demo.world import World
 from streaming.risk.money import MICRO
 
 ASSETS = frozenset(
-    {"cash", "receivable", "dividend_receivable", "fixed_asset", "prepaid", "membership", "clearing_deposit",
+    {"cash", "receivable", "dividend_receivable", "fixed_asset", "prepaid", "membership", "unmarketable_investment", "clearing_deposit",
      "reserve_deposit", "option_margin", "operational"}
 )  # fmt: skip
 """The other lines are liabilities and equity. Amounts are positive in the sense of their line."""
@@ -83,6 +83,9 @@ def build(world: World, items: list[Item]) -> list[Entry]:
         Entry("fixed_asset", "FIXED-1", scale // 10),
         Entry("prepaid", "PREPAID-1", scale // 25),
         Entry("membership", "MEMBERSHIP-1", scale // 25),
+        Entry("unmarketable_investment", "INVESTMENTS", 0),
+        Entry("operational", "SUSPENSE", 0),
+        Entry("contractual_commitment", "UNDERWRITING", 0),
         Entry("borrowed_secured", "REPO-BILLS", 0, counterparty=BANK, due=world.day.coming[0], party="bank"),
         Entry("payable", "ACCRUALS", scale // 4),
         Entry("cash", "CASH-EUR", _euro(world), currency="EUR", counterparty="BANK2", party="bank"),
