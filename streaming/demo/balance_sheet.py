@@ -11,8 +11,8 @@ from streaming.demo.world import World
 from streaming.risk.money import MICRO
 
 ASSETS = frozenset(
-    {"cash", "receivable", "dividend_receivable", "fixed_asset", "prepaid", "membership", "unmarketable_investment", "clearing_deposit",
-     "reserve_deposit", "option_margin", "operational"}
+    {"cash", "receivable", "dividend_receivable", "fixed_asset", "prepaid", "membership", "unmarketable_investment",
+     "clearing_deposit", "reserve_deposit", "option_margin", "operational"}
 )  # fmt: skip
 """The other lines are liabilities and equity. Amounts are positive in the sense of their line."""
 
