@@ -246,7 +246,7 @@ def test_a_statement_without_a_line_is_critical():
         rows["capital_lines"] = [
             {"statement": name, "line": 1, "code": "1", "label": "equity", "amount": None, "rule": "15c3-1",
              "evidence": "V", "formula": ""}
-            for name in ("net_capital", "requirement", "reserve_customer")
+            for name in ("net_capital", "requirement_basic", "reserve_customer")
         ]  # fmt: skip
 
     found = judged("capital.lines.supplied", day.cut(lines))["capital.lines.supplied"]

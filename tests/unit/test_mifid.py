@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from capital_books import accounts, day, instruments
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from streaming.risk import rulebook
@@ -60,7 +60,8 @@ def test_changed_legal_entity_identifiers_are_not(lei):
 
 
 @given(st.integers(0, 17), st.sampled_from("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
-def test_one_wrong_character_never_passes_as_an_identifier(position, character):
+def test_one_wrong_character_of_its_kind_never_passes_as_an_identifier(position, character):
+    assume(character.isdigit() == FIRM[position].isdigit())  # a letter counts as two digits: mod 97 may miss a swap
     changed = FIRM[:position] + character + FIRM[position + 1 :]
     assert mifid.lei_is_valid(changed) == (changed == FIRM)
 
