@@ -8,7 +8,7 @@ SOURCES := $(shell find streaming -name '*.py' -not -path '*/__pycache__/*')
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup warm demo dev stack test test-stack test-render test-ui test-terraform soak chaos bench lint lock clean
+.PHONY: help setup warm demo demo-small stack test test-stack test-render soak chaos bench lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -30,27 +30,20 @@ warm: $(WARM)  ## Compile the models, so that the next run is at full speed
 demo: $(WARM)  ## Run a whole generated trading day: workbooks and certificate in out/
 	$(BIN)/plumbline demo
 
-dev: $(READY)  ## Dagster with the whole graph, in the browser
-	mkdir -p .plumbline/dagster
-	DAGSTER_HOME=$(CURDIR)/.plumbline/dagster $(BIN)/dagster dev -m orchestration.definitions
+demo-small: $(WARM)  ## The same on the small day
+	$(BIN)/plumbline demo --accounts 20 --trades 5000 --prices 20000
 
 stack: $(READY)  ## The real Kafka and Flink on this machine
 	$(BIN)/plumbline stack up
 
 test: $(READY)  ## Tests that need Python only
-	$(PYTEST) -m "not stack and not render and not ui and not terraform and not soak"
+	$(PYTEST) -n 2 --dist loadfile -m "not stack and not render and not ui and not terraform and not soak"
 
 test-stack: $(READY)  ## Tests on real Kafka and Flink (Java, Maven)
 	$(PYTEST) -m "stack and not soak"
 
 test-render: $(READY)  ## Workbooks drawn by LibreOffice
 	$(PYTEST) -m "render and not soak"
-
-test-ui: $(READY)  ## The console in Chromium
-	$(PYTEST) -m "ui and not soak"
-
-test-terraform: $(READY)  ## Plans of the infrastructure (Terraform)
-	$(PYTEST) -m "terraform and not soak"
 
 soak: $(READY)  ## The long forms of the tests
 	$(PYTEST) -m soak --timeout 7200

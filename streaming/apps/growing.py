@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+_IDENTIFYING = 5
+
 
 class Growing:
     """Equal-length int64 columns; appending is amortised, the canonical encoding is that of the plain arrays."""
@@ -52,7 +54,9 @@ class Growing:
         return {name: self[name][rows] for name in self.names}
 
     def __canonical__(self) -> dict[str, np.ndarray]:
-        return {name: self[name] for name in self.names}
+        """Sorted by the first names, which identify a row: the order in which rows came does not count."""
+        order = np.lexsort([self[name] for name in reversed(self.names[:_IDENTIFYING])])
+        return {name: self[name][order] for name in self.names}
 
     @classmethod
     def from_canonical(cls, columns: dict[str, np.ndarray]) -> "Growing":

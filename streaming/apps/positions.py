@@ -265,7 +265,7 @@ def _fresh_events(state: PositionsState, stretch: Stretch) -> tuple[dict[str, np
     again.append(_replace_corrected(state, fresh))
     live = fresh.pop("live")
     fresh = {name: column[live] for name, column in fresh.items()}
-    _add_keys(state, fresh["key"])
+    _add_keys(state, np.concatenate([fresh["key"], *again]))  # what was cancelled at once has a row all the same
     actions = _joined([_action_events(state, table) for table in stretch.tables("reference", "actions")])
     actions.pop("live")
     state.events.append(fresh)

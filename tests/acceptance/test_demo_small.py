@@ -16,7 +16,7 @@ BOOKS = ("stress.xlsx", "capital.xlsx", "margin.xlsx")
 TIME_MAX_S = 1_200
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.timeout(TIME_MAX_S)
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(TIME_MAX_S)]
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ def _run(steps, jobs, **limits) -> list:
             log.close()
 
 
+@pytest.mark.soak
 @settings(max_examples=200, **_SETTINGS)
 @given(days(), st.integers(1, 5), st.integers(1, 8))
 def test_digests_do_not_depend_on_polls_stretches_or_jobs(steps, epochs_max, events_max):
