@@ -53,13 +53,13 @@ class Growing:
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         return {name: self[name][rows] for name in self.names}
 
-    def __canonical__(self) -> dict[str, np.ndarray]:
+    def __canonical__(self) -> dict[str, object]:
         """Sorted by the first names, which identify a row: the order in which rows came does not count."""
         order = np.lexsort([self[name] for name in reversed(self.names[:_IDENTIFYING])])
-        return {name: self[name][order] for name in self.names}
+        return {"names": self.names, "columns": {name: self[name][order] for name in self.names}}
 
     @classmethod
-    def from_canonical(cls, columns: dict[str, np.ndarray]) -> "Growing":
-        made = cls(tuple(columns))
-        made.append(columns)
+    def from_canonical(cls, plain: dict) -> "Growing":
+        made = cls(tuple(plain["names"]))
+        made.append(plain["columns"])
         return made
