@@ -183,9 +183,9 @@ def _with_events(kept: pa.Table, fresh: pa.Table) -> pa.Table:
 def _flows(state: FirmRecordsState) -> Flows:
     """Openings, pending settlements and trades of the day, after its corporate actions."""
     terms = Terms.of(state.instruments)
-    rows = openings(state.openings.__canonical__()).joined(_carried(state.pending))
+    rows = openings(state.openings.columns()).joined(_carried(state.pending))
     if len(state.trades):
-        rows = rows.joined(trades(state.trades.__canonical__(), terms))
+        rows = rows.joined(trades(state.trades.columns(), terms))
     return with_actions(rows, state.actions, terms, state.exercise_threshold)
 
 

@@ -53,10 +53,13 @@ class Growing:
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         return {name: self[name][rows] for name in self.names}
 
-    def __canonical__(self) -> dict[str, object]:
+    def columns(self) -> dict[str, np.ndarray]:
         """Sorted by the first names, which identify a row: the order in which rows came does not count."""
         order = np.lexsort([self[name] for name in reversed(self.names[:_IDENTIFYING])])
-        return {"names": self.names, "columns": {name: self[name][order] for name in self.names}}
+        return {name: self[name][order] for name in self.names}
+
+    def __canonical__(self) -> dict[str, object]:
+        return {"names": self.names, "columns": self.columns()}
 
     @classmethod
     def from_canonical(cls, plain: dict) -> "Growing":
