@@ -4,7 +4,7 @@ Counts are conserved: every raw event is exactly one of applied, duplicate, quar
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -125,6 +125,21 @@ def required(topic: Topic, parsed: Parsed) -> list[Check]:
         if column.required and parsed.table.column(column.name).null_count:
             checks.append(Check(parsed.absent(column.name), "missing field", f"{column.name}: expected a value"))
     return checks
+
+
+def accept_batch(
+    topic: Topic, batch: RawBatch, counts: Counts, quarantine: Quarantine, checks: Callable[[Parsed], Iterable[Check]]
+) -> tuple[Parsed, np.ndarray]:
+    """Parse, check and count a batch; the columns, and the positions of the rows accepted."""
+    parsed, ordinals = read_batch(topic, batch, counts, quarantine)
+    failed = first_failures([*required(topic, parsed), *checks(parsed)], len(ordinals))
+    for row, check in failed.items():
+        at = int(parsed.rows[row])
+        quarantine.add(batch, at, int(ordinals[row]), int(batch.epochs[at]), check.reason, check.detail)
+    good = np.ones(len(ordinals), bool)
+    good[np.fromiter(failed, np.int64, len(failed))] = False
+    counts.add(topic.name, batch.partition, applied=int(good.sum()), quarantined=len(failed))
+    return parsed, np.flatnonzero(good)
 
 
 def rows_of(batches: Mapping[str, list[RawBatch]], topic: Topic) -> list[RawBatch]:

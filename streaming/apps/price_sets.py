@@ -18,9 +18,7 @@ from streaming.apps.intake import (
     Check,
     Counts,
     Quarantine,
-    first_failures,
-    read_batch,
-    required,
+    accept_batch,
     rows_of,
     sealed_quarantine,
 )
@@ -152,18 +150,6 @@ def _grow(state: PriceState, count: int) -> None:
         state.latest[name] = np.concatenate([state.latest[name], np.full(more, blank.get(name, 0), np.int64)])
 
 
-def _accept(topic, state: PriceState, batch: RawBatch, quarantine: Quarantine, checks) -> tuple[Parsed, np.ndarray]:
-    parsed, ordinals = read_batch(topic, batch, state.counts, quarantine)
-    failed = first_failures([*required(topic, parsed), *checks(parsed)], len(ordinals))
-    for row, check in failed.items():
-        at = int(parsed.rows[row])
-        quarantine.add(batch, at, int(ordinals[row]), int(batch.epochs[at]), check.reason, check.detail)
-    good = np.ones(len(ordinals), bool)
-    good[np.fromiter(failed, np.int64, len(failed))] = False
-    state.counts.add(topic.name, batch.partition, applied=int(good.sum()), quarantined=len(failed))
-    return parsed, np.flatnonzero(good)
-
-
 def _take_prices(state: PriceState, batch: RawBatch, quarantine: Quarantine) -> None:
     ids = state.instruments.column("id").combine_chunks()
 
@@ -183,7 +169,7 @@ def _take_prices(state: PriceState, batch: RawBatch, quarantine: Quarantine) -> 
             Check((kind != QUOTE) & (parsed.whole("last") <= 0), "absurd price", "last: expected above 0 for a close"),
         ]
 
-    parsed, good = _accept(raw.PRICES, state, batch, quarantine, checks)
+    parsed, good = accept_batch(raw.PRICES, batch, state.counts, quarantine, checks)
     if not len(good):
         return
     code, kind = codes(parsed)[good].astype(np.int64), parsed.among("kind", _KINDS)[good]
@@ -244,7 +230,7 @@ def _take_fx(state: PriceState, batch: RawBatch, quarantine: Quarantine) -> None
             Check(parsed.whole("rate") <= 0, "absurd rate", "rate: expected above 0"),
         ]
 
-    parsed, good = _accept(raw.FX, state, batch, quarantine, checks)
+    parsed, good = accept_batch(raw.FX, batch, state.counts, quarantine, checks)
     names, rates = parsed.text("currency").to_pylist(), parsed.whole("rate")
     times, sequences = parsed.whole("event_time"), parsed.whole("sequence")
     for row in good.tolist():

@@ -6,6 +6,7 @@ Writes its complete tables whenever one of them changed in a stretch, so that a 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +17,7 @@ from streaming.apps.intake import (
     Check,
     Counts,
     Quarantine,
-    first_failures,
-    read_batch,
-    required,
+    accept_batch,
     rows_of,
     sealed_quarantine,
 )
@@ -28,7 +27,6 @@ from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import RawBatch, Stretch
 from streaming.risk.reference import NO_DATE, UNKNOWN_BETA, AccountKind, Kind, MarginType, Right, Style, UnderlyingClass
 from streaming.schema import raw, results, sealed
-from streaming.schema.model import Topic
 
 _KINDS = tuple(kind.name.lower() for kind in Kind)
 _CLASSES = tuple(item.name.lower() for item in UnderlyingClass)
@@ -149,22 +147,9 @@ def _names(kind) -> pa.Array:
     return pa.array([item.name.lower() for item in kind])
 
 
-def _accepted(
-    topic: Topic, state: ReferenceState, batch: RawBatch, quarantine: Quarantine, checks
-) -> tuple[Parsed, np.ndarray]:
-    """Parse, check and count a batch of reference events; the columns and the positions of the rows accepted."""
-    parsed, ordinals = read_batch(topic, batch, state.counts, quarantine)
-    failed = first_failures([*required(topic, parsed), *checks(parsed)], len(ordinals))
-    for row, check in failed.items():
-        at = int(parsed.rows[row])
-        quarantine.add(batch, at, int(ordinals[row]), int(batch.epochs[at]), check.reason, check.detail)
-    good = np.setdiff1d(np.arange(len(ordinals)), np.fromiter(failed, np.int64, len(failed)))
-    state.counts.add(topic.name, batch.partition, applied=len(good), quarantined=len(failed))
-    return parsed, good
-
-
 def _take_instruments(state: ReferenceState, batch: RawBatch, quarantine: Quarantine) -> pa.Table:
-    parsed, good = _accepted(raw.INSTRUMENTS, state, batch, quarantine, lambda p: _instrument_checks(p, state))
+    checks = partial(_instrument_checks, state=state)
+    parsed, good = accept_batch(raw.INSTRUMENTS, batch, state.counts, quarantine, checks)
     kind = parsed.among("kind", _KINDS)
     id_ = parsed.text("id")
     old = state.instruments.column("id").combine_chunks()
@@ -246,7 +231,7 @@ def _take_accounts(state: ReferenceState, batch: RawBatch, quarantine: Quarantin
             Check(_bad_currency(parsed), "bad currency", "currency: expected three capital letters"),
         ]
 
-    parsed, good = _accepted(raw.ACCOUNTS, state, batch, quarantine, checks)
+    parsed, good = accept_batch(raw.ACCOUNTS, batch, state.counts, quarantine, checks)
     columns = {
         "id": parsed.text("id"),
         "client": parsed.text("client"),
@@ -277,7 +262,7 @@ def _take_rates(state: ReferenceState, batch: RawBatch, quarantine: Quarantine) 
             Check((kind == 1) & parsed.absent("ex_date"), "missing field", "ex_date: expected a date"),
         ]
 
-    parsed, good = _accepted(raw.RATES, state, batch, quarantine, checks)
+    parsed, good = accept_batch(raw.RATES, batch, state.counts, quarantine, checks)
     instrument = pc.fill_null(pc.index_in(parsed.text("instrument"), ids), -1)
     columns = {
         "kind": parsed.among("kind", _RATE_KINDS),
@@ -299,7 +284,7 @@ def _take_closes(state: ReferenceState, batch: RawBatch, quarantine: Quarantine)
         uneven = pc.fill_null(pc.not_equal(pc.list_value_length(names), pc.list_value_length(prices)), True)
         return [Check(uneven.to_numpy(), "uneven lists", "prices: expected as many as instruments")]
 
-    parsed, good = _accepted(raw.CLOSES, state, batch, quarantine, checks)
+    parsed, good = accept_batch(raw.CLOSES, batch, state.counts, quarantine, checks)
     taken = parsed.table.take(pa.array(good))
     days = parsed.whole("business_date")[good]
     names, prices = taken.column("instruments").combine_chunks(), taken.column("prices").combine_chunks()
@@ -331,7 +316,7 @@ def _take_actions(state: ReferenceState, batch: RawBatch, quarantine: Quarantine
             Check((kind == EXPIRY) & parsed.absent("price"), "missing field", "price: expected a settlement price"),
         ]
 
-    parsed, good = _accepted(raw.ACTIONS, state, batch, quarantine, checks)
+    parsed, good = accept_batch(raw.ACTIONS, batch, state.counts, quarantine, checks)
     columns = {
         "epoch": batch.epochs[parsed.rows],
         "id": parsed.text("id"),
