@@ -16,8 +16,10 @@ from streaming.apps import views
 from streaming.apps.book import CASH_KINDS
 from streaming.apps.firm_carry import Carry, closed, open_at
 from streaming.apps.firm_checks import reconcile, sealed_checks
+from streaming.apps.firm_headlines import segregation, stress_headlines
 from streaming.apps.firm_inputs import Ids, Records, balance_sheet, book, calendar, codes, numbers, stock_record, summed
 from streaming.apps.firm_options import scan_table
+from streaming.apps.firm_parameters import parameters_table
 from streaming.apps.firm_statements import headlines_table, inputs_table, lines_table, notices_table, statements
 from streaming.apps.firm_stress import stress_table
 from streaming.apps.rules import rules_in_force
@@ -67,6 +69,7 @@ _TABLES = (
     sealed.CHECKS,
     sealed.HEADLINES,
     sealed.STRESS_FIRM,
+    sealed.PARAMETERS,
 )
 
 
@@ -144,8 +147,8 @@ class _Firm:
         over = sessions.day[today] != self.day or stretch.last.time >= closes[today]
         self.cut = Cut(self.day, sessions, market, after_close=bool(over))
         self.books = self._books()
-        ready = marks(instruments, market)
-        self.part = clients.merge([clients.part(item, ready, market, self.rules) for item in self.books])
+        self.ready = marks(instruments, market)
+        self.part = clients.merge([clients.part(item, self.ready, market, self.rules) for item in self.books])
         self.carry = open_at(state.carry, self.day, *self._deficiencies())
         self.record = stock_record(self.records, instruments, market, self.day)
         self.checks = reconcile(self.books, self.part, self.record, self.records, self.rows, self.ids, market)
@@ -236,14 +239,19 @@ class _Firm:
         """Everything that is sealed."""
         found = statements(self.capital)
         failing = len(self.checks.failing)
-        more = {"reconciliation_differences": (failing, "rows", "Reconciliation rows that do not balance")}
+        more = {
+            "reconciliation_differences": (failing, "rows", "Reconciliation rows that do not balance"),
+            **segregation(self.part, self.record, self.ready, self.cut, self.rules),
+            **stress_headlines(self.rows["stress"], self.rows["margin"], self.accounts, self.ids),
+        }
         return {
             "capital_lines": lines_table(found, self.rules),
             "capital_inputs": inputs_table(found),
             "notices": notices_table(self.capital.tests),
             "checks": sealed_checks(self.checks),
             "headlines": headlines_table(self.capital, more),
-            "stress_firm": stress_table(self.rows["stress"], self.accounts, self.ids),
+            "stress_firm": stress_table(self.rows["stress"], self.accounts, self.ids, self.capital.net_capital.net),
+            "parameters": parameters_table(self.rules),
         }
 
     def carried(self) -> Carry:

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.apps import stress, var, views
+from streaming.apps.firm_headlines import var_zone
+from streaming.apps.firm_statements import headline_rows
 from streaming.apps.losses import group_losses, part_names, scopes, sectors
 from streaming.apps.margin_house import limit_rows
 from streaming.apps.revaluation import market_index, price_history
@@ -29,7 +31,7 @@ from streaming.schema import results, sealed
 from streaming.schema.model import MONEY, Table
 
 _SEALED: tuple[Table, ...] = (sealed.STRESS_TOTALS, sealed.VAR, sealed.VAR_COMPONENTS, sealed.VAR_BACKTEST)
-_SEALED += (sealed.LIMITS,)
+_SEALED += (sealed.LIMITS, sealed.HEADLINES)
 _FIRM, _CLIENT = "firm", "client"
 _MARGIN = "margin.sealed"
 
@@ -86,6 +88,7 @@ class FirmRiskApp:
             if state.closes.num_rows:
                 history = self._history(state.closes, instruments)
                 state.sealed["var_backtest"] = _backtest(found, instruments, history, rules)
+                state.sealed["headlines"] = headline_rows(var_zone(state.sealed["var_backtest"], rules))
         return state, {}
 
     def seal(self, state: FirmRiskState, epoch: Epoch) -> Mapping[str, pa.Table]:

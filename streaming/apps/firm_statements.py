@@ -208,6 +208,11 @@ def headlines_table(capital: Capital, more: Mapping[str, tuple[int, str, str]]) 
         figures[f"reserve_{name}_required"] = (found.required, "USD", f"{label} reserve deposit required")
         if found.on_deposit.supplied:
             figures[f"reserve_{name}_on_deposit"] = (found.on_deposit.value, "USD", f"{label} reserve bank account")
+    return headline_rows(figures)
+
+
+def headline_rows(figures: Mapping[str, tuple[int, str, str]]) -> pa.Table:
+    """Rows of ``headlines`` from name -> (value in micros, unit, label)."""
     columns = {
         "name": list(figures),
         "unit": [unit for _, unit, _ in figures.values()],

@@ -14,10 +14,11 @@ from streaming.risk.stress.shortfall import client_shortfall
 from streaming.schema import sealed
 
 
-def stress_table(stress: Sequence[pa.Table], accounts: Accounts, ids: Ids) -> pa.Table:
+def stress_table(stress: Sequence[pa.Table], accounts: Accounts, ids: Ids, net_capital: int) -> pa.Table:
     """``stress_firm`` from the accounts' losses: shortfalls are by client, all of whose accounts stand for one another.
 
-    The firm's own accounts have no shortfall: their loss is the firm's.
+    The firm's own accounts have no shortfall: their loss is the firm's. Net capital (micros, at the cut) falls by that
+    loss and by the shortfalls, which are unsecured debits; haircuts stay those of the cut.
     """
     if not stress:
         return sealed.STRESS_FIRM.arrow.empty_table()
@@ -33,18 +34,19 @@ def stress_table(stress: Sequence[pa.Table], accounts: Accounts, ids: Ids) -> pa
     largest = pa.array([owners[i] if i >= 0 else "" for i in found.largest_client.tolist()], pa.string())
     known = {item.id: (item.name, item.family) for item in shipped.load().scenarios}
     shown = [known.get(name, (name, "")) for name in names.tolist()]
+    house_loss = _by_scenario(scenario[house], loss[house], len(names))
     columns = {
         "scenario": pa.array(names.tolist(), pa.string()),
         "name": pa.array([title for title, _ in shown], pa.string()),
         "family": pa.array([family for _, family in shown], pa.string()),
         "loss": _by_scenario(scenario, loss, len(names)),
-        "house_loss": _by_scenario(scenario[house], loss[house], len(names)),
+        "house_loss": house_loss,
         "client_shortfall": found.total,
         "largest_shortfall": found.largest,
         "largest_client": largest,
         "top_five_shortfall": found.top_sum,
         "clients_short": (found.client > 0).sum(axis=0),
-        "net_capital_after": pa.nulls(len(names), sealed.MONEY),
+        "net_capital_after": net_capital - house_loss - found.total,
     }
     return build(sealed.STRESS_FIRM, columns)
 

@@ -588,7 +588,13 @@ STRESS_FIRM = Table(
         Column("largest_client", TEXT),
         Column("top_five_shortfall", MONEY, "USD"),
         Column("clients_short", WHOLE, "clients"),
-        Column("net_capital_after", MONEY, "USD", required=False),
+        Column(
+            "net_capital_after",
+            MONEY,
+            "USD",
+            "net capital less the house loss and the client shortfall; haircuts as at the cut",
+            required=False,
+        ),
     ),
     "What each scenario does to the firm.",
 )
@@ -638,6 +644,24 @@ VAR_BACKTEST = Table(
         Column("exception", FLAG, text="loss strictly above VaR"),
     ),
     "The firm's VaR through the loaded price history (end of day only).",
+)
+
+PARAMETERS = Table(
+    "parameters",
+    ("id", "client", "product"),
+    (
+        Column("id", TEXT),
+        Column("client", TEXT, text="empty: for every client"),
+        Column("product", TEXT, text="empty: for every product"),
+        Column("value", TEXT, text="decimal text; lists and tables as JSON"),
+        Column("unit", TEXT),
+        Column("rule", TEXT, text="paragraph"),
+        Column("valid_from", DAY),
+        Column("valid_to", DAY, text="last day, inclusive", required=False),
+        Column("evidence", TEXT, text="V found in public, K professional knowledge, H house policy"),
+        Column("source", TEXT, text="where the value stands; of an override its reason"),
+    ),
+    "The rule parameters in force at the rule date.",
 )
 
 TABLES = {table.name: table for table in list(globals().values()) if isinstance(table, Table)}
