@@ -76,7 +76,7 @@ class KafkaLog:
         topic_settings: Mapping[str, str] | None = None,
         prefix: str = "",
     ):
-        self._settings: dict[str, Any] = {name: _from_environment(value) for name, value in settings.items()}
+        self._settings: dict[str, Any] = {name: from_environment(value) for name, value in settings.items()}
         self._replication = replication
         self._prefix = prefix
         self._topic_settings = {**_TOPIC_SETTINGS, **(topic_settings or {})}
@@ -419,7 +419,8 @@ def _time(message: Message) -> int:
     return micros
 
 
-def _from_environment(value: object) -> object:
+def from_environment(value: object) -> object:
+    """A client setting with ``${NAME}`` taken from the environment; LogError names what is not there."""
     if not isinstance(value, str):
         return value
 
