@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ledger": ("ledger:ledger", "The record of everything that was done."),
     "stack": ("orchestration.stack.cli:stack", "Kafka, Flink and their workers on this machine."),
     "jobs": ("orchestration.jobs.cli:jobs_group", "The applications as Flink jobs on that stack."),
+    "topics": ("topics:topics", "The topics, settings and access that the chain wants of Kafka."),
     "warm-up": ("demo:warm_up", "Compile the models once, so that the first day runs at full speed."),
 }
 """Command -> where it lives, and its line in the help."""
