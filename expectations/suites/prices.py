@@ -15,7 +15,7 @@ _ONE_SIDED = threshold("prices", "one_sided_share_max")
 def _prices(view: View) -> pd.DataFrame:
     """The price set beside what is known and held of each instrument, how it moved, and how its market moved."""
     known = view.instruments
-    prices = view.frame("prices").join(known[["kind", "underlying", "expiry", "multiplier"]], on="instrument")
+    prices = view.frame("prices").join(known[["kind", "underlying", "expiry", "multiplier", "beta"]], on="instrument")
     prices["held"] = prices["instrument"].map(view.held["accounts"]).fillna(0).astype(int)
     needed = known.loc[known.index.intersection(view.held.index), "underlying"]
     prices["needed"] = (prices["held"] > 0) | prices["instrument"].isin(needed)
@@ -24,15 +24,25 @@ def _prices(view: View) -> pd.DataFrame:
     prices["is_option"] = prices["kind"] == "option"
     factor = prices["instrument"].map(view.split_factor).fillna(1)
     usual = prices["previous_close"] > 0
-    prices["move"] = (prices["price"] * factor / prices["previous_close"].where(usual) - 1).where(prices["price"] > 0)
-    shares = prices["kind"].isin(["stock", "index"])
-    prices["market_move"] = prices.loc[shares, "move"].median()
-    prices["residual"] = (prices["move"] - prices["market_move"]).where(shares)
+    shares = prices["kind"].isin(["stock", "etf", "index"])
+    prices["beta"] = prices["beta"].astype(float).fillna(1.0).where(shares)
+
+    def against_market(price: pd.Series) -> tuple[pd.Series, float]:
+        """Each share's move less what its beta implies, and the market's: the median move over beta."""
+        move = (price * factor / prices["previous_close"].where(usual) - 1).where(price > 0)
+        market = float((move / prices["beta"].where(prices["beta"] > 0)).median())
+        return move - prices["beta"] * market, market
+
+    prices["residual"], prices["market_move"] = against_market(prices["price"])
     prices["repeated"] = shares & usual & (prices["close"] == prices["previous_close"])
-    earlier = view.previous.frame("prices").set_index("instrument") if view.previous else None
-    before = prices["instrument"].map(earlier["price"]) if earlier is not None else np.nan
-    prices["before"] = before
-    prices["since_last_cut"] = (prices["price"] / prices["before"].where(prices["before"] > 0) - 1).fillna(0)
+    prices["before"] = np.nan
+    if view.previous is not None:
+        earlier = view.previous.frame("prices").set_index("instrument")
+        before = prices["instrument"].map(earlier["price"])
+        fresh = prices["instrument"].map(earlier["status"]) == "good"
+        odd, _ = against_market(before)  # a price that was wrong itself says nothing about the close
+        prices["before"] = before.where((before > 0) & fresh & ~(odd.abs() > _JUMP))
+    prices["since_last_cut"] = (prices["price"] / prices["before"] - 1).fillna(0)
     return prices
 
 
@@ -87,6 +97,9 @@ HELD = Suite(
         Check("two_sided", f"At most {_ONE_SIDED:.0%} of the held prices are a last good one, behind a crossed or "
               "one-sided quote.", WARNING, MARKET_DATA, "Look at the newest quotes of these instruments.",
               "ExpectShareToBeAtMost", {"condition": "status == 'last_good'", "share_max": _ONE_SIDED}),
+        Check("two_sided_close", "At the end of the day no held price stands behind a crossed or one-sided quote.",
+              CRITICAL, MARKET_DATA, "Send the close, or a quote with both sides.",
+              "ExpectNoRowsWhere", {"condition": "is_end_of_day and status == 'last_good'", "worst": "accounts"}),
         Check("of_this_set", "Every price is of the cut's own price set.", CRITICAL, MARKET_DATA,
               "The cut mixes price sets: seal it again.", "ExpectNoRowsWhere",
               {"condition": "status != 'absent' and price_set != price_set_of_cut"}),
@@ -117,7 +130,7 @@ SET = Suite(
         Check("previous_close_present", "What was held overnight has a previous close.", CRITICAL, MARKET_DATA,
               "Send the previous close: the day's result of these positions is not known without it.",
               "ExpectNoRowsWhere", {"condition": "opened and previous_close <= 0", "worst": "held"}),
-        Check("moved_with_market", f"No share moves {_JUMP:.0%} away from the median of its market, splits taken out.",
+        Check("moved_with_market", f"No share moves {_JUMP:.0%} away from what its beta implies, splits taken out.",
               CRITICAL, MARKET_DATA, "Look for a split nobody announced, a shifted decimal or news; correct the price.",
               "ExpectNoRowsWhere", {"condition": f"residual < -{_JUMP} or residual > {_JUMP}", "worst": "residual"}),
         Check("not_idle", "No share stands exactly at its previous close on a day on which its market moved.", WARNING,
@@ -143,8 +156,8 @@ CLOSE = Suite(
         Check("is_the_price", "Where there is a close, it is the price.", CRITICAL, MARKET_DATA,
               "The price set did not take the close: replay it.", "ExpectNoRowsWhere",
               {"condition": "close > 0 and price != close"}),
-        Check("near_last_cut", f"The close of a share is within {_SINCE:.0%} of the price of the cut before.", CRITICAL,
-              MARKET_DATA, "Compare with a second source and correct the close.", "ExpectNoRowsWhere",
+        Check("near_last_cut", f"The close of a share is within {_SINCE:.0%} of the price of the cut before, where that "
+              "was fresh and sound.", CRITICAL, MARKET_DATA, "Compare with a second source and correct the close.", "ExpectNoRowsWhere",
               {"condition": f"not is_option and (since_last_cut > {_SINCE} or since_last_cut < -{_SINCE})",
                "worst": "since_last_cut"}),
     ),

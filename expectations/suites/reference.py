@@ -53,6 +53,9 @@ def _instruments(view: View) -> pd.DataFrame:
     known["bad_isin"] = (known["isin"] != "") & ~known["isin"].map(isin_is_valid)
     repeated = known["isin"].duplicated(keep=False) & (known["isin"] != "")
     known["shared_isin"] = repeated
+    optioned = set(known.loc[known["is_option"], "underlying"])
+    has_options = known["is_option"] | known["instrument"].isin(optioned)
+    known["no_class"] = has_options & (known["underlying_class"] == "none")
     known["missing_terms"] = known["is_option"] & (
         (known["strike"] <= 0) | known["expiry"].isna() | ~known["right"].isin(["call", "put"])
         | ~known["style"].isin(["american", "european"])
@@ -92,6 +95,9 @@ INSTRUMENTS = Suite(
               {"condition": "odd_multiplier", "worst": "multiplier"}),
         Check("underlying_known", "The underlying of every series is known.", CRITICAL, REFERENCE,
               "Send the underlying.", "ExpectNoRowsWhere", {"condition": "is_option and not underlying_known"}),
+        Check("underlying_class", "Whatever has options, and every series, says of which class it is.", CRITICAL, MARGIN,
+              "Send it: scan percentages depend on it, and positions are charged in full until then.",
+              "ExpectNoRowsWhere", {"condition": "no_class"}),
         Check("option_terms", "Every series has strike, expiry, right and style.", CRITICAL, REFERENCE, _CORRECT,
               "ExpectNoRowsWhere", {"condition": "missing_terms"}),
         Check("symbol", "The symbol of a series says its own expiry, right and strike.", CRITICAL, REFERENCE, _CORRECT,

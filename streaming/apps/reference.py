@@ -22,7 +22,7 @@ from streaming.apps.intake import (
     sealed_quarantine,
 )
 from streaming.apps.tables import build
-from streaming.engine.canonical import decimal_to_int64
+from streaming.engine.canonical import decimal_to_int64, int64_to_decimal
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import RawBatch, Stretch
 from streaming.risk.reference import NO_DATE, UNKNOWN_BETA, AccountKind, Kind, MarginType, Right, Style, UnderlyingClass
@@ -120,7 +120,16 @@ def _instrument_columns(table: pa.Table) -> dict[str, object]:
         "underlying": table["id"].combine_chunks().take(table["underlying"].combine_chunks()),
         "right": pa.array(["put", "none", "call"]).take(pc.add(table["right"], 1)),
         "style": _names(Style).take(table["style"]),
+        "underlying_class": _names(UnderlyingClass).take(table["underlying_class"]),
+        "beta": _known(table["beta"], UNKNOWN_BETA, sealed.INSTRUMENTS.arrow.field("beta").type),
     }
+
+
+def _known(values: pa.ChunkedArray, unknown: int, type_: pa.DataType) -> pa.Array:
+    """Whole numbers as decimals, null where unknown."""
+    numbers = values.combine_chunks()
+    absent = pc.equal(numbers, int(unknown))
+    return pc.if_else(absent, None, int64_to_decimal(pc.if_else(absent, 0, numbers).to_numpy(), type_))
 
 
 def _account_columns(table: pa.Table) -> dict[str, object]:

@@ -84,15 +84,27 @@ def series(universe: Universe, root: str, expiry: int, right: str, place: int) -
 
 
 @lru_cache(maxsize=4)
-def _chosen_trade(world: World) -> str:
-    """The first share trade to which nothing else happens: what the faults of a single trade concern."""
+def _quiet_trades(world: World) -> Sequence[str]:
+    """Share trades of the first five minutes to which nothing else happens: what faults of a single trade concern."""
     found = [orjson.loads(payload) for _, _, _, payloads in Trading(world, Truth()).slot(0) for payload in payloads]
     seen = Counter(event["id"] for event in found)
     shares = {world.universe.id[row] for row in world.universe.stocks}
-    for event in found:
-        if seen[event["id"]] == 1 and event["instrument"] in shares:
-            return _named(event["id"])
-    raise ValueError("fault: expected a share trade in the first five minutes, found none; ask for more trades")
+    return [e["id"] for e in found if seen[e["id"]] == 1 and e["instrument"] in shares]
+
+
+def _chosen_trade(place: int) -> Callable[[World], str]:
+    """Each fault of a single trade has a trade of its own, so that several can be planted in one day."""
+
+    def needle(world: World) -> str:
+        quiet = _quiet_trades(world)
+        if place >= len(quiet):
+            raise ValueError(
+                f"fault: expected {place + 1} quiet share trades in the first five minutes, found {len(quiet)}; "
+                "ask for more trades"
+            )
+        return _named(quiet[place])
+
+    return needle
 
 
 def _drop(message: Message) -> Sequence[Event]:
@@ -150,14 +162,14 @@ def _moved(factor: float) -> Edit:
 
 
 def _late_quotes(change: Callable[[Event], Event]) -> Edit:
-    """Quotes from 15:30 on are changed, and there is no official close."""
+    """Quotes from 15:45 on are changed, and there is no official close."""
 
     def edit(message: Message) -> Sequence[Event]:
         event = message.event
         if event["kind"] == "close":
             return []
         usable = event["kind"] == "quote" and event["bid"] is not None and event["ask"] is not None
-        return [change(event)] if usable and message.arrival >= message.world.day.at(15, 30) else [event]
+        return [change(event)] if usable and message.arrival >= message.world.day.at(15, 45) else [event]
 
     return edit
 
@@ -199,9 +211,17 @@ def _wrong_check_digits(message: Message) -> Sequence[Event]:
     return [{**message.event, "lei": f"{right[:-2]}{(int(right[-2:]) + 1) % 100:02d}"}]
 
 
-def _trade(name: str, text: str, edit: Edit) -> Fault:
-    return Fault(name, text, TRADES.name, _chosen_trade, edit)
-
+_OF_ONE_TRADE: Sequence[tuple[str, str, Edit]] = (
+    ("fat-finger-quantity", "one trade has ten thousand times its quantity", _times("quantity", 10_000)),
+    ("fat-finger-price", "one trade has ten times its price", _scale("price", 10)),
+    ("zero-price-trade", "one trade has the price zero", _set(price=0)),
+    ("duplicate-trade-new-id", "one trade comes again under another id", _again),
+    ("trade-after-close", "one trade was executed after the close", _after_close),
+    ("unknown-counterparty", "one trade names a counterparty nobody knows", _set(counterparty="BRK99")),
+    ("wrong-settlement", "one trade settles before it was made", _settled_before),
+    ("wrong-venue", "one trade names a market that does not exist", _set(venue="XXXX")),
+    ("excessive-fee", "one trade is charged a fee of a million", _set(fee=1_000_000.0)),
+)
 
 _CATALOGUE = (
     # closes and quotes
@@ -209,14 +229,14 @@ _CATALOGUE = (
           _instrument(HEAVILY_HELD), _from(14, _drop)),
     Fault("missing-close", "PG quotes until the bell but gets no official close", PRICES.name,
           _instrument("PG"), _only("close", _drop)),
-    Fault("crossed-close", "JPM is crossed from 15:30 and gets no close", PRICES.name,
+    Fault("crossed-close", "JPM is crossed from 15:45 and gets no close", PRICES.name,
           _instrument("JPM"), _late_quotes(_crossed)),
-    Fault("one-sided-close", "BAC has no ask from 15:30 and gets no close", PRICES.name,
+    Fault("one-sided-close", "BAC has no ask from 15:45 and gets no close", PRICES.name,
           _instrument("BAC"), _late_quotes(_no_ask)),
     Fault("missing-previous-close", "KO has no previous close", PRICES.name,
           _instrument("KO"), _only("previous_close", _drop)),
-    Fault("wrong-close", "the close of PG is a tenth too high", PRICES.name,
-          _instrument("PG"), _only("close", _scale("last", 1.1, 3))),
+    Fault("wrong-close", "the close of PFE is a tenth too high", PRICES.name,
+          _instrument("PFE"), _only("close", _scale("last", 1.1, 3))),
     Fault("repeated-close", "the close of MRK is the previous one again", PRICES.name,
           _instrument("MRK"), _only("close", _yesterday)),
     Fault("shifted-decimal", "the close of LLY is a hundredth of itself", PRICES.name,
@@ -249,15 +269,8 @@ _CATALOGUE = (
     Fault("rates-in-percent", "the USD zero rates are given in percent", RATES.name,
           '"kind":"zero","currency":"USD"', _scale("value", 100)),
     # trades
-    _trade("fat-finger-quantity", "one trade has ten thousand times its quantity", _times("quantity", 10_000)),
-    _trade("fat-finger-price", "one trade has ten times its price", _scale("price", 10)),
-    _trade("zero-price-trade", "one trade has the price zero", _set(price=0)),
-    _trade("duplicate-trade-new-id", "one trade comes again under another id", _again),
-    _trade("trade-after-close", "one trade was executed after the close", _after_close),
-    _trade("unknown-counterparty", "one trade names a counterparty nobody knows", _set(counterparty="BRK99")),
-    _trade("wrong-settlement", "one trade settles before it was made", _settled_before),
-    _trade("wrong-venue", "one trade names a market that does not exist", _set(venue="XXXX")),
-    _trade("excessive-fee", "one trade is charged a fee of a million", _set(fee=1_000_000.0)),
+    *(Fault(name, text, TRADES.name, _chosen_trade(place), edit)
+      for place, (name, text, edit) in enumerate(_OF_ONE_TRADE)),
     Fault("lost-trade-feed", "no trade arrives for half an hour from 14:00", TRADES.name, '"id":"T',
           _silence(14, 30)),
     Fault("quarantine-surge", "a tenth of the afternoon's trades have no quantity", TRADES.name, '"id":"T',

@@ -72,6 +72,8 @@ INSTRUMENTS = Table(
         Column("adv", WHOLE, "units", "-1 = unknown"),
         Column("shares_outstanding", WHOLE, "units", "-1 = unknown"),
         Column("market_cap", WHOLE, "USD", "-1 = unknown"),
+        Column("beta", RATE, text="to the index; null = unknown", required=False),
+        Column("underlying_class", TEXT, text="what option and scan percentages depend on; none = not given"),
         Column("isin", TEXT),
     ),
     "Instruments known at the cut.",

@@ -141,6 +141,7 @@ def _instrument(name: str, **terms: object) -> dict:
         "id": name, "kind": "index" if name == "IDX" else "stock", "underlying": name, "currency": "USD",
         "multiplier": 1, "right": "none", "strike": money(0), "expiry": None, "style": "none", "sector": "Energy",
         "issuer": name, "adv": 5_000_000, "shares_outstanding": 10**9, "market_cap": 10**11,
+        "beta": money(1), "underlying_class": "broad_index" if name.startswith("IDX") else "equity",
         "isin": ISINS.get(name, ""),
     }  # fmt: skip
     blank = {name: column.type for name, column in ((c.name, c) for c in TABLES["instruments"].columns)}

@@ -1,0 +1,108 @@
+"""A generated day with planted faults through the real applications, gate included, with as few price sets as it needs.
+
+A full day values its instruments 392 times; the faults show at the cuts, so these days take price sets there only. The
+applications, sealing, suites and gate are the real ones. The suites run in this process: isolation has its own tests.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import expectations
+from orchestration import calendar, edge, generated, pipeline
+from orchestration.feed import Clock
+from orchestration.gate import Decision, gate
+from orchestration.pipeline import Home
+from orchestration.progress import Silent
+from orchestration.settings import Settings
+from streaming.apps.routing import shard_of
+from streaming.apps.rules import versions_in_force
+from streaming.cuts import SealedCut
+from streaming.demo import Arrivals, DaySpec, generate
+from streaming.engine.epochs import Mark
+from streaming.log import Record
+from streaming.schema.raw import FEEDS
+
+CODE = "test"
+_SHARDED = {topic.name: topic.sharded for topic in FEEDS}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One sealed version of the end of day and what the checks and the gate say of it."""
+
+    cut: SealedCut
+    results: Mapping[str, Mapping]
+    """By check."""
+    decision: Decision
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Check -> severity."""
+        return {name: row["severity"] for name, row in self.results.items() if not row["passed"]}
+
+    @property
+    def held_by(self) -> set[str]:
+        """The checks that keep the gate shut."""
+        return {hold.check for hold in self.decision.holds}
+
+
+def closing_marks(spec: DaySpec) -> list[Mark]:
+    """The cut at the closing bell and the end of day, and a price set before, for the day's path."""
+    marks = calendar.marks(spec.date)
+    first = next(place for place, mark in enumerate(marks) if mark.cut.endswith("/1600"))
+    return marks[first - 1 :]
+
+
+class FaultyDay:
+    """One generated day in a home of its own."""
+
+    def __init__(self, folder: Path, spec: DaySpec, marks: Sequence[Mark] | None = None):
+        self.spec = spec
+        self.home = Home.open(Settings(folder / "home", folder / "out"))
+        self._marks = closing_marks(spec) if marks is None else marks
+
+    def run(self) -> Judged:
+        """The day as it was generated, faults included."""
+        log = self.home.log
+        writer, clock = log.writer("feed"), Clock(log, self.spec.date, self._versions, marks=self._marks)
+        for chunk in generate(self.spec):
+            writer.commit([record for name, part in chunk.topics.items() for record in self._records(name, part)])
+        clock.advance(self._marks[-1].time)
+        return self._judge()
+
+    def correct(self) -> Judged:
+        """The correcting events arrive: the end of day restated."""
+        with mock.patch.object(generated, "_versions", lambda spec: self._versions):
+            generated.feed_correction(self.home.settings, self.spec)
+        return self._judge()
+
+    @property
+    def _versions(self) -> Mapping[str, str]:
+        return versions_in_force(self.spec.rule_date, CODE)
+
+    def _records(self, topic: str, arrivals: Arrivals) -> Iterator[Record]:
+        shards = self.home.log.topics()["trades"]
+        for key, payload, time in zip(arrivals.key, arrivals.payload, arrivals.arrival.tolist(), strict=True):
+            yield Record(topic, shard_of(key, shards) if _SHARDED[topic] else 0, payload, time)
+
+    def _judge(self) -> Judged:
+        show = Silent()
+        pipeline.run_jobs(self.home, show)
+        pipeline.seal(self.home, show)
+        cut = self.home.end_of_day(self.spec.date)
+        with _suites_in_this_process():
+            found = pipeline.check(self.home, cut, show)
+        decision = gate(cut, self.home.ledger, edge.now())
+        return Judged(cut, {row["check"]: row for row in found["results"]}, decision)
+
+
+@contextmanager
+def _suites_in_this_process() -> Iterator[None]:
+    def run(cut, certificate, previous, *, folder):
+        return expectations.run(cut, certificate, previous)
+
+    with mock.patch("expectations.run_isolated", run):
+        yield
