@@ -52,12 +52,13 @@ def newest_versions(cuts: Sequence[MarkedCut]) -> list[MarkedCut]:
     return sorted(newest.values(), key=lambda cut: cut.epoch.number)
 
 
-def close_day(log: Log, day: date, versions: Mapping[str, str]) -> bool:
+def close_day(log: Log, day: date, versions: Mapping[str, str], marks: Sequence[Mark] | None = None) -> bool:
     """Close the day's epochs up to its end-of-day cut; what arrived after that cut restates it.
 
     Returns whether a restatement was marked. The clock goes only forwards: UserError for a day before its newest.
+    ``marks``: when price sets and cuts are taken; the day's own unless others are given.
     """
-    clock = Clock(log, day, versions)
+    clock = Clock(log, day, versions, marks=marks)
     if clock.last is not None and clock.last.day > day:
         raise UserError(f"{day}: expected {clock.last.day} or later, the business date of the newest epoch")
     clock.advance(calendar.microseconds(calendar.session(day).end_of_day))

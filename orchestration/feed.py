@@ -26,18 +26,24 @@ def feed(
     versions: Mapping[str, str],
     rules: ClockRules | None = None,
     progress: Callable[[int], None] = lambda _: None,
+    marks: Sequence[Mark] | None = None,
+    ends: bool = True,
 ) -> None:
-    """Append the chunks and close their epochs. ``progress`` is told how many events were appended, chunk by chunk."""
+    """Append the chunks and close their epochs. ``progress`` is told how many events were appended, chunk by chunk.
+
+    With ``ends`` the day is closed up to its end-of-day cut; ``marks`` as in :class:`Clock`.
+    """
     shards = log.topics()["trades"]
     writer = log.writer(f"feed-{day}")
     done = writer.progress.get(("feed", 0), -1)
-    clock = Clock(log, day, versions, rules)
+    clock = Clock(log, day, versions, rules, marks)
     for chunk in chunks:
         if chunk.end > done:
             writer.commit(list(_records(chunk, shards)), {("feed", 0): chunk.end})
         clock.advance(chunk.end - 1)
         progress(sum(len(arrivals) for arrivals in chunk.topics.values()))
-    clock.advance(calendar.microseconds(calendar.session(day).end_of_day))
+    if ends:
+        clock.advance(calendar.microseconds(calendar.session(day).end_of_day))
 
 
 def _records(chunk: Chunk, shards: int) -> Iterable[Record]:

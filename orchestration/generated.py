@@ -17,7 +17,7 @@ from orchestration.settings import Settings
 from streaming.apps import chain
 from streaming.apps.rules import versions_in_force
 from streaming.demo import Chunk, DaySpec, correction, generate
-from streaming.engine.epochs import EpochIndex
+from streaming.engine.epochs import EpochIndex, Mark
 from streaming.engine.sealing import write_atomically
 from streaming.log.files import FilesLog
 from streaming.schema.raw import FEEDS
@@ -68,16 +68,21 @@ def keep(settings: Settings) -> None:
     _kept(settings).touch()
 
 
-def feed_generated(settings: Settings, spec: DaySpec, progress: Callable[[int], None]) -> None:
-    """Append the day and close its epochs, from where an earlier run stopped. UserError for a day without session."""
+def feed_generated(
+    settings: Settings, spec: DaySpec, progress: Callable[[int], None], marks: Sequence[Mark] | None = None
+) -> None:
+    """Append the day and close its epochs, from where an earlier run stopped. UserError for a day without session.
+
+    ``marks``: when price sets and cuts are taken; the day's own unless others are given.
+    """
     try:
         calendar.session(spec.date)
     except ValueError as error:
         raise UserError(str(error)) from None
     log = _log(settings)
     if not marked_at_end(log, spec):
-        feed(log, spec.date, _chunks(spec), _versions(spec), progress=progress)
-    close_day(log, spec.date, _versions(spec))
+        feed(log, spec.date, _chunks(spec), _versions(spec), progress=progress, marks=marks)
+    close_day(log, spec.date, _versions(spec), marks)
 
 
 def _chunks(spec: DaySpec) -> Iterator[Chunk]:

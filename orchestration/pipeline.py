@@ -100,13 +100,18 @@ def run_jobs(home: Home, show: Display, host: str = LOOP) -> None:
     HOSTS[host](home, end, show)
 
 
-def _on_loop(home: Home, end: int, show: Display) -> None:
-    """The bare loop in this process, cut by cut."""
+def shard_hosts(home: Home) -> list[list[ShardHost]]:
+    """Every shard of every live job, upstream first, where its progress stands. They fence off any others."""
     shards = home.log.topics()["trades"]
-    jobs = [
+    return [
         [ShardHost(home.log, home.index, job, shard, shards) for shard in range(shards if job.sharded else 1)]
         for job in chain.jobs()
     ]
+
+
+def _on_loop(home: Home, end: int, show: Display) -> None:
+    """The bare loop in this process, cut by cut."""
+    jobs = shard_hosts(home)
     begin = min(host.epoch for hosts in jobs for host in hosts)
     stops = [cut.epoch.number for cut in marked_cuts(home.index) if cut.epoch.number >= begin]
     stage = show.stage("apply epochs", max(end - begin, 0))
@@ -172,6 +177,16 @@ def prove(home: Home, day: date, show: Display, name: str | None = None) -> list
         raise UserError(f"{day}: expected sealed cuts (`plumbline run {day}`), found none of {', '.join(unsealed)}")
     with proving(home.settings, Task([(cut.id, cut.version) for cut in wanted], start)) as proof:
         return _certify(home, proof, wanted, show)
+
+
+def certify(home: Home, day: date, show: Display) -> list[Mapping]:
+    """Replay the sealed cuts of a day that have no certificate; the certificates of all its sealed ones."""
+    cuts = [cut for cut in newest_versions(home.cuts(day)) if cut.version in home.store.versions(cut.id)]
+    unproved = [cut for cut in cuts if _proof(home, cut) is None]
+    with _proving(home, unproved) as proof:
+        if proof is not None:
+            _certify(home, proof, unproved, show)
+    return [found for cut in cuts if (found := _proof(home, cut)) is not None]
 
 
 def check(home: Home, cut: SealedCut, show: Display, again: bool = False) -> Mapping:
