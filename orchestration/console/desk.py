@@ -85,7 +85,7 @@ def served(settings: Settings) -> dict[str, Path]:
 
 def docs_folder(settings: Settings) -> Path:
     """Great Expectations' Data Docs, one site a cut and version."""
-    return settings.out / ".docs"
+    return settings.home / "docs"
 
 
 def streams_lock(settings: Settings) -> Path:

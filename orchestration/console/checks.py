@@ -1,0 +1,90 @@
+"""Great Expectations on the graph: one asset check for every expectation, from one validation run.
+
+The stored results decide, through the gate; a blocking check only shows the same in Dagster. So the severity of a failed
+check that somebody answered for is a warning here, as it is for the gate.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import dagster as dg
+
+import expectations
+from expectations import CRITICAL, Check, Suite
+from orchestration.console.metadata import Metadata, table
+from orchestration.console.partitions import business_days
+
+CHECKS = dg.AssetKey("checks")
+SAMPLE_MAX = 5
+
+
+def check_name(name: str) -> str:
+    """An expectation's name as Dagster allows it: ``prices.close.near_last_cut`` -> ``prices__close__near_last_cut``."""
+    return name.replace(".", "__")
+
+
+def specs() -> list[dg.AssetCheckSpec]:
+    """One for every expectation of the catalogue; critical ones block what comes after."""
+    return [_spec(name, suite, check) for name, (suite, check) in expectations.catalogue().items()]
+
+
+def _spec(name: str, suite: Suite, check: Check) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        check_name(name),
+        asset=CHECKS,
+        description=check.text,
+        blocking=check.severity == CRITICAL,
+        metadata={
+            "suite": suite.name,
+            "table": suite.table,
+            "severity": check.severity,
+            "owner": check.owner,
+            "next_step": check.next_step,
+        },
+        partitions_def=business_days,
+    )
+
+
+def results(rows: Sequence[Mapping], overridden: Sequence[str], link: dg.MetadataValue) -> Iterator[dg.AssetCheckResult]:
+    """The stored results of a cut as Dagster's; ``link`` leads to their page."""
+    for row in rows:
+        answered = row["check"] in overridden
+        error = row["severity"] == CRITICAL and not answered
+        yield dg.AssetCheckResult(
+            passed=row["passed"] and not row["crashed"],
+            asset_key=CHECKS,
+            check_name=check_name(row["check"]),
+            severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
+            description=None if row["passed"] else f"expected {row['expected']} found {row['observed']}",
+            metadata=_metadata(row, answered, link),
+        )
+
+
+def _metadata(row: Mapping, answered: bool, link: dg.MetadataValue) -> Metadata:
+    found: Metadata = {
+        "expected": row["expected"],
+        "observed": str(row["observed"]),
+        "unexpected": row.get("unexpected_count", 0),
+        "rows": row["rows"],
+        "data_docs": link,
+    }
+    sample = row.get("sample") or []
+    if sample:
+        columns = list(dict.fromkeys(name for line in sample for name in line))
+        found["sample"] = table(list(sample)[:SAMPLE_MAX], dict.fromkeys(columns, ""))
+    if not row["passed"]:
+        found["next_step"] = row.get("next_step", "")
+    if answered:
+        found["overridden"] = True
+    return found
+
+
+def failures(rows: Sequence[Mapping]) -> Metadata:
+    """How many failed, and which."""
+    bad = [row for row in rows if row["crashed"] or not row["passed"]]
+    columns = {"severity": "", "check": "", "expected": "", "observed": "", "next_step": "what to do"}
+    return {
+        "checks": float(len(rows)),
+        "failed": float(len(bad)),
+        "failed_critical": float(sum(row["severity"] == CRITICAL for row in bad)),
+        "failed_expectations": table(sorted(bad, key=lambda row: row["severity"] != CRITICAL), columns),
+    }

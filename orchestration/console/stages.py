@@ -1,0 +1,116 @@
+"""The stages of a partition, in the words of the pipeline. The command line calls the same functions."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from orchestration import calendar
+from orchestration.checks import read_checks
+from orchestration.console.desk import Desk, Work, docs_folder
+from orchestration.days import MarkedCut, newest_versions
+from orchestration.edge import code_version
+from orchestration.errors import UserError
+from orchestration.progress import Silent
+from streaming.cuts import SealedCut, UnknownCutError
+
+LIVE_S = 900.0
+"""Seconds that a run waits for the live jobs to reach a cut."""
+_POLL_S = 0.5
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """What a user can put right is one line, and is not tried again by itself."""
+    from orchestration.cli import is_user_error, one_line
+
+    try:
+        yield
+    except Exception as error:
+        if not is_user_error(error):
+            raise
+        raise dg.Failure(one_line(error), allow_retries=False) from error
+
+
+def seal_cut(work: Work, desk: Desk, day: date, name: str) -> SealedCut:
+    """The newest version of a cut, sealed: jobs first, unless the live jobs are at work."""
+    from orchestration import pipeline
+
+    home = work.home
+    if not work.live:
+        _close(work, desk, day)
+    cut = _marked(work, desk, day, name)
+    if work.live:
+        _await(work, cut)
+    else:
+        pipeline.run_jobs(home, Silent())
+    if cut.version not in home.store.versions(cut.id):
+        pipeline.seal(home, Silent())
+    return home.sealed(cut)
+
+
+def _close(work: Work, desk: Desk, day: date) -> None:
+    """Close the day's epochs once its end-of-day cut is due; events behind that cut restate it."""
+    from orchestration.days import close_day
+    from streaming.apps.rules import versions_in_force
+
+    home = work.home
+    has_events = any(home.log.end("trades", shard) for shard in range(home.log.topics()["trades"]))
+    if has_events and calendar.session(day).end_of_day <= desk.now():
+        rules = versions_in_force(date.fromisoformat(desk.rule_date), code_version())
+        close_day(home.log, day, rules)
+
+
+def _marked(work: Work, desk: Desk, day: date, name: str) -> MarkedCut:
+    for cut in newest_versions(work.home.cuts(day)):
+        if cut.id == f"{day}/{name}":
+            return cut
+    raise UserError(f"{day}/{name}: expected a cut that the clock has marked by {desk.now():%Y-%m-%d %H:%M} UTC")
+
+
+def _await(work: Work, cut: MarkedCut) -> None:
+    """Wait until every live job has applied the cut's epoch."""
+    deadline = time.monotonic() + LIVE_S
+    while behind := behind_of(work, cut.epoch.number):
+        if time.monotonic() > deadline:
+            raise UserError(f"{cut}: expected the live jobs to reach it in {LIVE_S:.0f} s, waited for {behind[0]}")
+        time.sleep(_POLL_S)
+
+
+def behind_of(work: Work, epoch: int) -> list[str]:
+    """The shards of live jobs that have not applied an epoch yet."""
+    from orchestration.console.standing import shards
+
+    return [name for name, following in shards(work.home) if following <= epoch]
+
+
+def end_of_day(work: Work, day: date) -> SealedCut:
+    """The newest sealed end of day; UserError where there is none."""
+    try:
+        return work.home.end_of_day(day)
+    except UnknownCutError:
+        raise UserError(f"{day}: expected a sealed end of day, found none; materialise end_of_day first") from None
+
+
+def certify(work: Work, day: date) -> list[Mapping]:
+    from orchestration import pipeline
+
+    return pipeline.certify(work.home, day, Silent())
+
+
+def site(desk: Desk, cut: SealedCut) -> Path:
+    """Where Data Docs of a cut lie."""
+    return docs_folder(desk.settings()) / cut.id / f"v{cut.version}"
+
+
+def write_docs(desk: Desk, cut: SealedCut) -> Path:
+    """Data Docs of the stored results; UserError where the checks never ran."""
+    from expectations import CheckResult, docs
+
+    found = read_checks(cut)
+    if found is None:
+        raise UserError(f"{cut.id} v{cut.version}: expected check results, found none; materialise checks first")
+    return docs(cut, [CheckResult.from_dict(row) for row in found["results"]], site(desk, cut))
