@@ -163,7 +163,7 @@ def prove(home: Home, day: date, show: Display, name: str | None = None) -> list
     """
     of_day = home.cuts(day)
     wanted = newest_versions(of_day)
-    start = _opening(home, day)
+    start = opening(home, day)
     if name is not None:
         wanted = [cut for cut in wanted if cut.id == f"{day}/{name}"]
         if not wanted:
@@ -229,8 +229,8 @@ def _build(home: Home, cut: SealedCut, folder: Path) -> Mapping[str, Path]:
         generated.sentences(home.settings),
         earlier_cuts(home, cut),
     )
-    opening = _opening(home, date.fromisoformat(cut.manifest["business_date"]))
-    return reports.build(cut, folder, context, open_cut(home.settings.store, *opening) if opening else None)
+    before = opening(home, date.fromisoformat(cut.manifest["business_date"]))
+    return reports.build(cut, folder, context, open_cut(home.settings.store, *before) if before else None)
 
 
 def _proof(home: Home, cut: MarkedCut) -> Mapping | None:
@@ -240,10 +240,10 @@ def _proof(home: Home, cut: MarkedCut) -> Mapping | None:
 def _proving(home: Home, cuts: Sequence[MarkedCut]) -> AbstractContextManager[Proof | None]:
     if not cuts:
         return nullcontext()
-    return proving(home.settings, Task([(cut.id, cut.version) for cut in cuts], _opening(home, cuts[0].epoch.day)))
+    return proving(home.settings, Task([(cut.id, cut.version) for cut in cuts], opening(home, cuts[0].epoch.day)))
 
 
-def _opening(home: Home, day: date) -> tuple[str, int] | None:
+def opening(home: Home, day: date) -> tuple[str, int] | None:
     """The newest end of day before a day: its replay starts from that state."""
     before = [cut for cut in marked_cuts(home.index) if cut.epoch.day < day]
     if not before:
