@@ -71,7 +71,8 @@ def _fx(view: View) -> pd.DataFrame:
     frame["rate_min"] = [usual.get(name, [0, np.inf])[0] for name in frame["currency"]]
     frame["rate_max"] = [usual.get(name, [0, np.inf])[1] for name in frame["currency"]]
     earlier = view.previous.frame("fx").set_index("currency")["rate"] if view.previous else pd.Series(dtype=float)
-    frame["before"] = frame["currency"].map(earlier)
+    before = frame["currency"].map(earlier)
+    frame["before"] = before.where((before >= frame["rate_min"]) & (before <= frame["rate_max"]))
     frame["since_last_cut"] = (frame["rate"] / frame["before"] - 1).fillna(0)
     return frame
 
@@ -156,8 +157,9 @@ CLOSE = Suite(
         Check("is_the_price", "Where there is a close, it is the price.", CRITICAL, MARKET_DATA,
               "The price set did not take the close: replay it.", "ExpectNoRowsWhere",
               {"condition": "close > 0 and price != close"}),
-        Check("near_last_cut", f"The close of a share is within {_SINCE:.0%} of the price of the cut before, where that "
-              "was fresh and sound.", CRITICAL, MARKET_DATA, "Compare with a second source and correct the close.", "ExpectNoRowsWhere",
+        Check("near_last_cut", f"The close of a share is within {_SINCE:.0%} of the price of the cut before, where "
+              "that was fresh and sound.", CRITICAL, MARKET_DATA, "Compare with a second source and correct the close.",
+              "ExpectNoRowsWhere",
               {"condition": f"not is_option and (since_last_cut > {_SINCE} or since_last_cut < -{_SINCE})",
                "worst": "since_last_cut"}),
     ),
@@ -178,7 +180,7 @@ FX = Suite(
         Check("plausible", "A rate lies within its range since 1999.", CRITICAL, MARKET_DATA,
               "Compare with a second source; an inverted or shifted rate is the usual cause.", "ExpectNoRowsWhere",
               {"condition": "rate < rate_min or rate > rate_max", "worst": "rate"}),
-        Check("near_last_cut", f"A rate is within {_SINCE:.0%} of that of the cut before.", WARNING, MARKET_DATA,
+        Check("near_last_cut", f"A rate is within {_SINCE:.0%} of that of the cut before, where that was plausible.", WARNING, MARKET_DATA,
               "Compare with a second source.", "ExpectNoRowsWhere",
               {"condition": f"since_last_cut > {_SINCE} or since_last_cut < -{_SINCE}", "worst": "since_last_cut"}),
         Check("usd_is_one", "A dollar is a dollar.", CRITICAL, MARKET_DATA, "Never send a rate of the own currency.",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from streaming.apps.events import Parsed, parse_batch
@@ -16,6 +17,7 @@ from streaming.engine.stretch import RawBatch
 from streaming.schema import results, sealed
 from streaming.schema.model import Topic
 
+_ID_MAX = 64
 OUTCOMES = ("events", "applied", "duplicate", "quarantined", "parked")
 
 
@@ -86,6 +88,7 @@ class Quarantine:
                 "offset": int(batch.offsets[row]),
                 "reason": reason,
                 "detail": detail,
+                "event": _id_in(content),
                 "payload_digest": hashlib.sha256(content).hexdigest()[:32],
             }
         )
@@ -93,6 +96,16 @@ class Quarantine:
     def table(self) -> pa.Table:
         rows = sorted(self._rows, key=lambda r: (r["epoch"], r["topic"], r["partition"], r["ordinal"]))
         return pa.Table.from_pylist(rows, results.QUARANTINE)
+
+
+def _id_in(payload: bytes) -> str:
+    """The id of an event that may be malformed: tells whether it was sent again, corrected."""
+    try:
+        event = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return ""
+    found = event.get("id") if isinstance(event, dict) else None
+    return found[:_ID_MAX] if isinstance(found, str) else ""
 
 
 def first_failures(checks: Iterable[Check], rows: int) -> dict[int, Check]:

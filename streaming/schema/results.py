@@ -83,10 +83,11 @@ QUARANTINE = pa.schema(
         ("offset", I64),
         ("reason", TEXT),
         ("detail", TEXT),
+        ("event", TEXT),
         ("payload_digest", TEXT),
     ]
 )
-"""Events that were refused: where, why, and a digest of what."""
+"""Events that were refused: where, why, the id they name where it can be read, and a digest of what."""
 
 _EVENT = [
     ("epoch", I64),

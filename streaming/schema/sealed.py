@@ -35,6 +35,7 @@ QUARANTINE = Table(
         Column("epoch", WHOLE, text="when it was refused"),
         Column("reason", TEXT),
         Column("detail", TEXT, text="expected and found"),
+        Column("event", TEXT, text="id that the payload names; empty where none can be read"),
         Column("payload_digest", TEXT, text="SHA-256, first 32 hex digits"),
         Column("offset", WHOLE, locator=True),
     ),

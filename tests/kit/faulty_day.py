@@ -75,7 +75,7 @@ class FaultyDay:
 
     def correct(self) -> Judged:
         """The correcting events arrive: the end of day restated."""
-        with mock.patch.object(generated, "_versions", lambda spec: self._versions):
+        with mock.patch.object(generated, "_versions", return_value=self._versions):
             generated.feed_correction(self.home.settings, self.spec)
         return self._judge()
 

@@ -101,7 +101,7 @@ def clean_rows() -> Rows:
     rows["counts"][0] |= {"duplicate": 1, "quarantined": 1, "applied": TRADES}
     rows["quarantine"] = [
         {"topic": "trades", "partition": 0, "ordinal": 7, "epoch": 1, "reason": "not JSON", "detail": "",
-         "payload_digest": "0" * 32, "offset": 7}
+         "event": "T-BAD", "payload_digest": "0" * 32, "offset": 7}
     ]  # fmt: skip
     return rows
 
