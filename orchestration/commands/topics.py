@@ -53,7 +53,8 @@ def list_wanted(cluster: Path | None, deployment: Path | None) -> None:
 @click.pass_context
 def diff(context: click.Context, cluster: Path | None, data: Path, deployment: Path | None) -> None:
     """Print how a cluster differs; exit code 1 when it does. Changes nothing."""
-    found, _ = _compared(cluster, data, deployment)
+    admin, wanted = _opened(cluster, data, deployment)
+    found = admin.compare(*wanted)
     for line in found.lines():
         click.echo(line)
     if found:
@@ -67,19 +68,19 @@ def diff(context: click.Context, cluster: Path | None, data: Path, deployment: P
 @deployment_option
 def apply(cluster: Path | None, data: Path, deployment: Path | None) -> None:
     """Create topics and partitions, set settings, grant access. Never deletes, shrinks or revokes."""
-    found, admin = _compared(cluster, data, deployment)
-    admin.make(found)
+    admin, wanted = _opened(cluster, data, deployment)
+    found = admin.apply(*wanted)
     for line in found.lines():
         click.echo(line)
     if not found.changes:
         click.echo("nothing to change")
 
 
-def _compared(cluster: Path | None, data: Path, deployment: Path | None):
+def _opened(cluster: Path | None, data: Path, deployment: Path | None):
+    """An administrator of the cluster, and the topics and ACLs that the deployment wants of it."""
     from orchestration.jobs.control import Cluster
     from orchestration.jobs.deployment import load_deployment
     from orchestration.topics.cluster import TopicAdmin
-    from orchestration.topics.differences import differences
     from orchestration.topics.wanted import ClusterSettings, load_cluster, wanted_acls, wanted_topics
 
     wanted = load_deployment(deployment)
@@ -87,6 +88,4 @@ def _compared(cluster: Path | None, data: Path, deployment: Path | None):
         settings = load_cluster(cluster)
     else:
         settings = ClusterSettings({"bootstrap.servers": Cluster(data).plan.endpoints.bootstrap_servers})
-    admin = TopicAdmin(settings)
-    found = admin.found(settings.acls)
-    return differences(wanted_topics(wanted, settings), wanted_acls(wanted, settings), found), admin
+    return TopicAdmin(settings), (wanted_topics(wanted, settings), wanted_acls(wanted, settings))

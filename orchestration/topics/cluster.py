@@ -1,11 +1,12 @@
 """What a cluster has, and making it what is wanted, through Kafka's admin protocol."""
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -17,15 +18,14 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewPartitions,
     NewTopic,
-    OffsetSpec,
     ResourcePatternType,
     ResourceType,
 )
 
 from orchestration.errors import UserError
-from orchestration.topics.differences import Differences, FoundCluster, FoundTopic
-from orchestration.topics.wanted import LITERAL, PREFIXED, Acl, ClusterSettings
-from streaming.log.kafka import from_environment
+from orchestration.topics.differences import Differences, FoundCluster, FoundTopic, differences
+from orchestration.topics.wanted import LITERAL, PREFIXED, Acl, ClusterSettings, WantedTopic
+from streaming.log.kafka import KafkaLog, from_environment
 
 TIMEOUT_S = 30.0
 _RESOURCES = {
@@ -45,23 +45,40 @@ class TopicAdmin:
     """One cluster, as an administrator sees it."""
 
     def __init__(self, cluster: ClusterSettings):
-        self._prefix = cluster.prefix
-        settings: dict[str, Any] = {name: from_environment(value) for name, value in cluster.client.items()}
-        self._client = AdminClient(settings)
+        self._prefix, self._guarded = cluster.prefix, cluster.acls
+        self._reached_by: dict[str, Any] = {n: from_environment(value) for n, value in cluster.client.items()}
+        self._client = AdminClient(self._reached_by)
 
-    def found(self, acls: bool) -> FoundCluster:
+    def found(self, wanted: Iterable[WantedTopic], acls: bool) -> FoundCluster:
         """What is there under the prefix; the ACLs only where they are asked for."""
         listed = self._try("list topics", lambda: self._client.list_topics(timeout=TIMEOUT_S)).topics
         named = {
             name: topic for name, topic in listed.items() if name.startswith(self._prefix) and not name.startswith("__")
         }
-        settings, used = self._settings(named), self._used(named)
+        settings = self._settings(named)
+        smaller = {t.name for t in wanted if t.name in named and len(named[t.name].partitions) < t.partitions}
+        used = {name for name in smaller if self._holds_messages(name, len(named[name].partitions))}
         topics = {
             name: FoundTopic(len(topic.partitions), len(topic.partitions[0].replicas), settings[name], name in used)
             for name, topic in named.items()
         }
         granted, denials = self._acls() if acls else (None, ())
         return FoundCluster(topics, granted, denials)
+
+    def compare(self, topics: Sequence[WantedTopic], acls: frozenset[Acl]) -> Differences:
+        """How the cluster differs now."""
+        return differences(topics, acls, self.found(topics, self._guarded))
+
+    def apply(self, topics: Sequence[WantedTopic], acls: frozenset[Acl]) -> Differences:
+        """Make it as wanted, and wait until every broker asked shows it; returns what was made so."""
+        found = self.compare(topics, acls)
+        self.make(found)
+        deadline = time.monotonic() + TIMEOUT_S
+        while self.compare(topics, acls).changes:
+            if time.monotonic() > deadline:
+                raise UserError(f"topics: applied, but not to be seen after {TIMEOUT_S:.0f} s: compare again")
+            time.sleep(0.2)
+        return found
 
     def make(self, wanted: Differences) -> None:
         """Make it so, in the order that a failure leaves safe: who may, then what is there. UserError when refused."""
@@ -84,11 +101,12 @@ class TopicAdmin:
         answers = self._each("describe", asked)
         return {asked.name: {key: entry.value for key, entry in found.items()} for asked, found in answers.items()}
 
-    def _used(self, topics: Mapping[str, Any]) -> set[str]:
-        """The topics that ever held a message: an end above zero."""
-        places = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
-        asked = self._client.list_offsets(dict.fromkeys(places, OffsetSpec.latest())) if places else {}
-        return {at.topic for at, found in self._each("offsets", asked).items() if found.offset > 0}
+    def _holds_messages(self, kafka_name: str, partitions: int) -> bool:
+        log = KafkaLog(self._reached_by)
+        try:
+            return any(log.end(kafka_name, number) for number in range(partitions))
+        finally:
+            log.close()
 
     def _acls(self) -> tuple[frozenset[Acl] | None, tuple[str, ...]]:
         try:

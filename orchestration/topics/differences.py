@@ -14,7 +14,7 @@ class FoundTopic:
     replication: int
     settings: Mapping[str, str]
     used: bool
-    """It has held a message."""
+    """It has held a message; only asked where it has too few partitions."""
 
 
 @dataclass(frozen=True, slots=True)
