@@ -45,18 +45,42 @@ def _spec(name: str, suite: Suite, check: Check) -> dg.AssetCheckSpec:
 
 
 def results(rows: Sequence[Mapping], overridden: Sequence[str], link: dg.MetadataValue) -> Iterator[dg.AssetCheckResult]:
-    """The stored results of a cut as Dagster's; ``link`` leads to their page."""
-    for row in rows:
-        answered = row["check"] in overridden
+    """One for every expectation of the catalogue, from the stored results of a cut; ``link`` leads to their page.
+
+    What is missing from the results has failed; what the catalogue no longer has is left out.
+    """
+    by_name = {row["check"]: row for row in rows}
+    for name, (_, check) in expectations.catalogue().items():
+        row = by_name.get(name) or _missing(name, check)
+        passed = row["passed"] and not row["crashed"]
+        answered = name in overridden
         error = row["severity"] == CRITICAL and not answered
         yield dg.AssetCheckResult(
-            passed=row["passed"] and not row["crashed"],
+            passed=passed,
             asset_key=CHECKS,
-            check_name=check_name(row["check"]),
+            check_name=check_name(name),
             severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
-            description=None if row["passed"] else f"expected {row['expected']} found {row['observed']}",
+            description=None if passed else f"expected {row['expected']} found {row['observed']}",
             metadata=_metadata(row, answered, link),
         )
+
+
+def _missing(name: str, check: Check) -> Mapping:
+    return {
+        "check": name,
+        "severity": check.severity,
+        "passed": False,
+        "crashed": True,
+        "rows": 0,
+        "expected": check.text,
+        "observed": "no result",
+        "next_step": "Materialise checks again.",
+    }
+
+
+def incomplete(rows: Sequence[Mapping]) -> bool:
+    """Whether the catalogue has grown since these results were stored."""
+    return bool(expectations.catalogue().keys() - {row["check"] for row in rows})
 
 
 def _metadata(row: Mapping, answered: bool, link: dg.MetadataValue) -> Metadata:

@@ -5,17 +5,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from orchestration import calendar
 from orchestration.checks import read_checks
 from orchestration.console.desk import Desk, Work, docs_folder
-from orchestration.days import MarkedCut, newest_versions
 from orchestration.edge import code_version
 from orchestration.errors import UserError
 from orchestration.progress import Silent
 from streaming.cuts import SealedCut, UnknownCutError
+
+if TYPE_CHECKING:
+    from orchestration.days import MarkedCut
 
 LIVE_S = 900.0
 """Seconds that a run waits for the live jobs to reach a cut."""
@@ -43,11 +46,11 @@ def seal_cut(work: Work, desk: Desk, day: date, name: str) -> SealedCut:
     if not work.live:
         _close(work, desk, day)
     cut = _marked(work, desk, day, name)
-    if work.live:
-        _await(work, cut)
-    else:
-        pipeline.run_jobs(home, Silent())
     if cut.version not in home.store.versions(cut.id):
+        if work.live:
+            _await(work, cut)
+        else:
+            pipeline.run_jobs(home, Silent())
         pipeline.seal(home, Silent())
     return home.sealed(cut)
 
@@ -64,14 +67,16 @@ def _close(work: Work, desk: Desk, day: date) -> None:
         close_day(home.log, day, rules)
 
 
-def _marked(work: Work, desk: Desk, day: date, name: str) -> MarkedCut:
+def _marked(work: Work, desk: Desk, day: date, name: str) -> "MarkedCut":
+    from orchestration.days import newest_versions
+
     for cut in newest_versions(work.home.cuts(day)):
         if cut.id == f"{day}/{name}":
             return cut
     raise UserError(f"{day}/{name}: expected a cut that the clock has marked by {desk.now():%Y-%m-%d %H:%M} UTC")
 
 
-def _await(work: Work, cut: MarkedCut) -> None:
+def _await(work: Work, cut: "MarkedCut") -> None:
     """Wait until every live job has applied the cut's epoch."""
     deadline = time.monotonic() + LIVE_S
     while behind := behind_of(work, cut.epoch.number):

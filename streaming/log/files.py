@@ -101,6 +101,11 @@ class FilesLog:
             self._journal.append({"writer": name, "fence": fence}, self.durable)
         return FilesWriter(self, name, fence)
 
+    def progress_of(self, writer: str) -> dict[Partition, int]:
+        """The committed progress of a writer, without taking it over."""
+        self._journal.refresh()
+        return dict(self._journal.progress.get(writer, {}))
+
     def verify(self) -> None:
         """Check every committed byte against the journal's checksums; LogError names the damaged partition."""
         for entry in self._journal.entries():
