@@ -46,6 +46,6 @@ def scan_table(
     options = priceable(instruments, market, (epoch.day - _EPOCH_DAY).days)
     options = options[(house[options] != 0) & (vol[options] > 0)]
     if len(options):
-        contracts = option_contracts(rates, instruments, options, market, epoch)
+        contracts = option_contracts(rates, instruments, options, epoch.time)
         values[options] = round_model(revalue(contracts, spots, vol[options] / MICRO))
     return ScanTable(values[:, 1:], values[:, 0], groups)

@@ -3,11 +3,11 @@
 At each price set the model values at today's spots and at the ten portfolio-margin points; at each cut also greeks, the
 house margin points and the core stress scenarios; at the end of day all other scenarios, the spot x volatility grid and
 the one-day moves of the price history (VaR). Implied volatilities are solved at cuts and stay per contract in between
-(sticky strike).
+(sticky strike), and with them the rates of the contracts and their exercise boundaries.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
@@ -26,8 +26,9 @@ from streaming.risk.margin.portfolio import MISSING_VALUE, POINTS, scan_points
 from streaming.risk.market import PriceSet, Valuation
 from streaming.risk.money import MICRO, round_model
 from streaming.risk.pricing.contracts import Contracts, years
-from streaming.risk.pricing.greeks import Bumps, greeks
+from streaming.risk.pricing.greeks import Bumps, sensitivities
 from streaming.risk.pricing.implied import Bracket, VolStatus, implied_vols
+from streaming.risk.pricing.later import Boundaries, revalue_later, solve_boundaries
 from streaming.risk.pricing.revalue import revalue
 from streaming.risk.reference import Instruments, Kind
 from streaming.risk.rulebook import Rules
@@ -60,6 +61,8 @@ class ValuationState:
     vol: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     """ppm per year by code; 0 = none yet."""
     vol_source: np.ndarray = field(default_factory=lambda: np.empty(0, np.int8))
+    vol_time: int = 0
+    """When they were renewed: microseconds UTC."""
     price_set: str = ""
     rows: pa.Table = field(default_factory=lambda: pa.table({}))
     scenarios: pa.Table = field(default_factory=lambda: sealed.SCENARIOS.arrow.empty_table())
@@ -77,6 +80,7 @@ class ValuationApp:
     def __init__(self) -> None:
         self._instruments, self._groups = views.instruments_view(), views.groups_view()
         self._history, self._realised = views.Cached(price_history), views.Cached(realised_vol)
+        self._boundaries = HeldBoundaries()
 
     def empty(self, shard: int, shards: int) -> ValuationState:
         return ValuationState()
@@ -94,7 +98,8 @@ class ValuationApp:
         market = views.padded(views.price_set(epoch.price_set, epoch.time, prices[-1], fx), len(instruments))
         history = self._history(state.closes, instruments) if state.closes.num_rows else None
         pricing = _pricing(state, instruments, market, epoch, history, self._realised(history, instruments), rules)
-        rows, more = value(state, pricing, self._groups(instruments, rules), epoch)
+        held = self._boundaries(pricing.contracts, pricing.vol[pricing.options] / MICRO)
+        rows, more = value(state, pricing, held, self._groups(instruments, rules), epoch)
         state.price_set, state.rows = market.id, rows
         return state, {"valuation": rows, **more}
 
@@ -129,14 +134,32 @@ def _pricing(
     _grow(state, len(instruments))
     day = (epoch.day - _EPOCH_DAY).days
     options = priceable(instruments, market, day)
-    contracts = option_contracts(state.rates, instruments, options, market, epoch)
-    if epoch.cut or not state.vol[options].all():
+    renewed = epoch.cut or not state.vol[options].all()
+    if renewed:
+        state.vol_time = epoch.time
+    contracts = option_contracts(state.rates, instruments, options, state.vol_time)
+    if renewed:
         _renew_vols(state, instruments, contracts, options, market, realised, rules)
     return Pricing(instruments, market, day, options, contracts, state.vol.copy(), realised, history, rules)
 
 
+class HeldBoundaries:
+    """Exercise boundaries at the instant the volatilities were renewed, kept while all they depend on stays."""
+
+    def __init__(self) -> None:
+        self._inputs: tuple[np.ndarray, ...] = ()
+        self._solved: Boundaries | None = None
+
+    def __call__(self, contracts: Contracts, vol: np.ndarray) -> Boundaries:
+        inputs = (vol, *(getattr(contracts, item.name) for item in fields(contracts) if item.name != "dividends"))
+        same = len(self._inputs) == len(inputs) and all(map(np.array_equal, inputs, self._inputs))
+        if self._solved is None or not same:
+            self._solved, self._inputs = solve_boundaries(contracts, vol), inputs
+        return self._solved
+
+
 def value(
-    state: ValuationState, pricing: Pricing, groups: MarginGroups, epoch: Epoch
+    state: ValuationState, pricing: Pricing, held: Boundaries, groups: MarginGroups, epoch: Epoch
 ) -> tuple[pa.Table, dict[str, pa.Table]]:
     """The rows of ``valuation``, and at the end of day the tables ``full``, ``taylor`` and ``history``."""
     instruments, market, rules, options = pricing.instruments, pricing.market, pricing.rules, pricing.options
@@ -148,7 +171,7 @@ def value(
     vol = pricing.vol[options] / MICRO
     plain = round_model(spots)
     plain[(market.price <= 0) | (instruments.kind == Kind.OPTION)] = MISSING_VALUE
-    plain[options] = round_model(revalue(pricing.contracts, spots, vol))
+    plain[options] = round_model(revalue_later(held, time_left(instruments, options, epoch.time), spots))
     baseline, scan = plain[:, 0], plain[:, 1 : 1 + POINTS]
     zero = np.zeros(n, np.int64)
     if not epoch.cut:
@@ -158,7 +181,7 @@ def value(
         ), {}
     core = shipped.load().core()
     shocks = pricing.shocks(core)
-    found = greeks(pricing.contracts, market.price / MICRO, vol, Bumps.of(rules))
+    found = sensitivities(pricing.contracts, market.price / MICRO, vol, Bumps.of(rules))
     delta, gamma, vega = (zero.copy() for _ in range(3))
     delta[instruments.kind != Kind.OPTION] = MICRO
     delta[options] = round_model(found.delta)
@@ -251,21 +274,24 @@ def priceable(instruments: Instruments, market: PriceSet, day: int) -> np.ndarra
     )  # fmt: skip
 
 
-def option_contracts(
-    rates: pa.Table, instruments: Instruments, options: np.ndarray, market: PriceSet, epoch: Epoch
-) -> Contracts:
-    """The contracts of these options at the epoch's time; ``rates``: the reference application's table."""
-    under = instruments.underlying[options]
+def time_left(instruments: Instruments, options: np.ndarray, at: int) -> np.ndarray:
+    """Years to the expiry of these options at an instant (microseconds UTC); never negative."""
     expiry = instruments.expiry[options]
     instants = np.where(instruments.am_settled[options], _instants(expiry, OPEN), _instants(expiry, CLOSE))
-    time_left = years(instants, epoch.time)
+    return years(instants, at)
+
+
+def option_contracts(rates: pa.Table, instruments: Instruments, options: np.ndarray, at: int) -> Contracts:
+    """The contracts of these options at an instant (microseconds UTC); ``rates``: the reference application's table."""
+    under = instruments.underlying[options]
+    left = time_left(instruments, options, at)
     carry = (instruments.dividend_yield[under] + instruments.borrow_fee[under]) / MICRO
     return Contracts(
         instruments.right[options],
         instruments.style[options],
         instruments.strike[options] / MICRO,
-        time_left,
-        _zero_rates(rates, instruments.currency[options], time_left),
+        left,
+        _zero_rates(rates, instruments.currency[options], left),
         carry,
         under.astype(np.int64),
     )

@@ -17,7 +17,7 @@ from math import exp, log, sqrt
 import numpy as np
 from numba import njit
 
-from streaming.risk.pricing.normal import cdf_kernel, exp_kernel, rough_cdf_kernel
+from streaming.risk.pricing.normal import INV_SQRT_2PI, cdf_kernel, exp_kernel, rough_cdf_kernel
 
 NODES = 8
 """Chebyshev nodes of the boundary besides the one at expiry."""
@@ -29,13 +29,13 @@ LANES = 8
 """Spots valued together."""
 ITERATIONS = 8
 """Always as many, no stopping rule: values are smooth in their inputs, and bumps carry no noise."""
-MORE_ITERATIONS = 18
-"""As many where the first ones did not settle: very high volatilities over a small rate."""
 HIGH_GAIN = 0.3
 MORE_ITERATIONS = 14
 """Where rate x T of the unit put exceeds ``HIGH_GAIN`` an error of the boundary weighs more; it is iterated longer."""
 ACCEPTED_CHANGE = 3e-3
-"""A last change beyond it says that the iteration has not converged and another method must be used."""
+"""A last change of the boundary within it says that the iteration has converged."""
+ACCEPTED_ERROR = 1e-5
+"""As does one that moves the value by less than this share of the strike: hours before expiry a premium is small."""
 
 
 def _angles(points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -60,6 +60,14 @@ def _interpolation(fractions: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(weights[:NODES])
 
 
+def _series() -> np.ndarray:
+    """[coefficient, node]: from values at the nodes, 0 at expiry, to Chebyshev coefficients (discrete cosine)."""
+    k = np.arange(NODES + 1)
+    end = np.where((k == 0) | (k == NODES), 0.5, 1.0)
+    matrix = 2.0 / NODES * end[:, None] * end[None, :] * np.cos(np.pi * np.outer(k, k) / NODES)
+    return np.ascontiguousarray(matrix[:, :NODES])
+
+
 _NODE = (1.0 + np.cos(np.pi * np.arange(NODES) / NODES)) / 2.0
 """Nodes as fractions of sqrt(T), from T towards expiry."""
 _SIN, _COS, _WEIGHT = _angles(ITERATION_POINTS)
@@ -68,6 +76,7 @@ _VALUE_SIN, _VALUE_COS, _VALUE_WEIGHT = _angles(VALUE_POINTS)
 _VALUE_LEFT = np.append(_VALUE_COS, 1.0)
 """sqrt(T - u) at each point, and of the European value."""
 _TO_VALUE = _interpolation(_VALUE_SIN)
+_TO_SERIES = _series()
 _GRID = ITERATION_POINTS * NODES
 # One column per quadrature point and node, k = point x NODES + node; times are fractions of the expiry.
 _TAU = np.tile(_NODE**2, ITERATION_POINTS)
@@ -154,6 +163,14 @@ def solve_boundary(
 
 
 @njit(cache=True, error_model="numpy")
+def settled(rate: float, vol: float, expiry: float, change: float) -> bool:
+    """Whether a boundary whose last change was ``change`` may be used; if not, another method must be."""
+    # the premium is about rate T N(d), and d moves with the boundary by change / width
+    moved = INV_SQRT_2PI * rate * expiry * change / (vol * sqrt(expiry))
+    return change <= ACCEPTED_CHANGE or moved <= ACCEPTED_ERROR
+
+
+@njit(cache=True, error_model="numpy")
 def _integral_arguments(boundary, log_top, drift, width, height, arguments) -> None:
     """d- and d+ at every point of every node's integral; drift = (r - q) T / width."""
     square = boundary - log_top
@@ -176,8 +193,53 @@ def _integral_arguments(boundary, log_top, drift, width, height, arguments) -> N
 
 
 @njit(cache=True, error_model="numpy")
+def boundary_heights(boundary: np.ndarray, log_top: float, heights: np.ndarray) -> None:
+    """Fill ``heights[VALUE_POINTS]`` with ln B(0+) - ln B at the points of the premium integral over the whole life."""
+    square = boundary - log_top
+    square *= square
+    for j in range(VALUE_POINTS):
+        height = 0.0
+        for m in range(NODES):
+            height += _TO_VALUE[m, j] * square[m]
+        heights[j] = sqrt(max(height, 0.0))
+
+
+@njit(cache=True, error_model="numpy")
+def boundary_series(boundary: np.ndarray, log_top: float, series: np.ndarray) -> None:
+    """Fill ``series[NODES + 1]`` with the Chebyshev coefficients of (ln B(0+) - ln B)^2 over sqrt(tau)."""
+    series[:] = 0.0
+    for m in range(NODES):
+        square = (boundary[m] - log_top) * (boundary[m] - log_top)
+        for k in range(NODES + 1):
+            series[k] += _TO_SERIES[k, m] * square
+
+
+@njit(cache=True, error_model="numpy")
+def later_heights(series: np.ndarray, root: float, heights: np.ndarray, work: np.ndarray) -> float:
+    """``boundary_heights`` for a life that has shrunk to ``root**2`` of the one the boundary was solved for, root <= 1.
+
+    B(tau) depends on the time tau to expiry only, so a boundary serves all later times. Returns ln B(0+) - ln B at the
+    time left. ``work[3, VALUE_POINTS + 1]`` is scratch.
+    """
+    x, after, last = work[0], work[1], work[2]
+    for j in range(VALUE_POINTS):
+        x[j] = 2.0 * _VALUE_SIN[j] * root - 1.0
+    x[VALUE_POINTS] = 2.0 * root - 1.0
+    after[:] = 0.0
+    last[:] = 0.0
+    for k in range(NODES, 0, -1):  # Clenshaw's recurrence, all points at once
+        for j in range(VALUE_POINTS + 1):
+            now = series[k] + 2.0 * x[j] * after[j] - last[j]
+            last[j] = after[j]
+            after[j] = now
+    for j in range(VALUE_POINTS):
+        heights[j] = sqrt(max(series[0] + x[j] * after[j] - last[j], 0.0))
+    return sqrt(max(series[0] + x[VALUE_POINTS] * after[VALUE_POINTS] - last[VALUE_POINTS], 0.0))
+
+
+@njit(cache=True, error_model="numpy")
 def premium_coefficients(
-    rate: float, carry_yield: float, vol: float, expiry: float, boundary: np.ndarray, log_top: float, table: np.ndarray
+    rate: float, carry_yield: float, vol: float, expiry: float, heights: np.ndarray, log_top: float, table: np.ndarray
 ) -> None:
     """Fill ``table[5, VALUE_POINTS + 1]`` with what every spot shares: one column per point, the last the European.
 
@@ -186,8 +248,6 @@ def premium_coefficients(
     """
     carry, width = (rate - carry_yield) * expiry, vol * sqrt(expiry)
     inverse, shift, half, cash, asset = table[0], table[1], table[2], table[3], table[4]
-    square = boundary - log_top
-    square *= square
     for j in range(VALUE_POINTS + 1):
         half[j] = 0.5 * width * _VALUE_LEFT[j]
         inverse[j] = 1.0 / (width * _VALUE_LEFT[j])
@@ -195,10 +255,7 @@ def premium_coefficients(
         cash[j] = exp_kernel(-rate * expiry * _VALUE_LEFT[j] * _VALUE_LEFT[j])
         asset[j] = exp_kernel(-carry_yield * expiry * _VALUE_LEFT[j] * _VALUE_LEFT[j])
     for j in range(VALUE_POINTS):
-        height = 0.0
-        for m in range(NODES):
-            height += _TO_VALUE[m, j] * square[m]
-        shift[j] -= (log_top - sqrt(max(height, 0.0))) * inverse[j]
+        shift[j] -= (log_top - heights[j]) * inverse[j]
         cash[j] *= rate * expiry * _VALUE_WEIGHT[j]
         asset[j] *= carry_yield * expiry * _VALUE_WEIGHT[j]
 

@@ -57,6 +57,44 @@ def greeks(
     return out
 
 
+@dataclass(frozen=True, slots=True)
+class Sensitivities:
+    """What follows a position through the day; one row per contract, per unit of the underlying."""
+
+    delta: np.ndarray
+    """Per 1.00 of spot."""
+    gamma: np.ndarray
+    """Delta per 1.00 of spot."""
+    vega: np.ndarray
+    """Per 1.00 of volatility."""
+
+
+def sensitivities(
+    contracts: Contracts,
+    spot: np.ndarray,
+    vol: np.ndarray,
+    bumps: Bumps,
+    *,
+    dividend_model: DividendModel = DividendModel.ESCROWED,
+    threads: int | None = None,
+) -> Sensitivities:
+    """Delta, gamma and vega as in :func:`greeks`, without the dearer others."""
+    spot, vol = np.asarray(spot, dtype=np.float64), np.asarray(vol, dtype=np.float64)
+    out = Sensitivities(*(np.zeros(len(contracts)) for _ in fields(Sensitivities)))
+    european = np.flatnonzero(contracts.style == Style.EUROPEAN)
+    american = np.flatnonzero(contracts.style == Style.AMERICAN)
+    if len(european):
+        closed = _closed_form(contracts.take(european), spot, vol[european], bumps, dividend_model, threads)
+        for item in fields(Sensitivities):
+            getattr(out, item.name)[european] = getattr(closed, item.name)
+    if len(american):
+        values = _spot_and_vol_bumps(
+            contracts.take(american), spot, vol[american], bumps, dividend_model=dividend_model, threads=threads
+        )
+        out.delta[american], out.gamma[american], out.vega[american] = values[1:]
+    return out
+
+
 def _closed_form(contracts: Contracts, spot, vol, bumps, dividend_model, threads) -> Greeks:
     """Europeans on the spot less the present value of the cash dividends, which itself moves with rate and time."""
     escrow, escrow_years = escrowed(contracts)
@@ -68,15 +106,26 @@ def _closed_form(contracts: Contracts, spot, vol, bumps, dividend_model, threads
     return replace(plain, theta=theta, rho=plain.rho + plain.delta * escrow_years)
 
 
+def _spot_and_vol_bumps(contracts: Contracts, spot, vol, bumps: Bumps, **options) -> tuple[np.ndarray, ...]:
+    """Value, delta, gamma and vega by central differences of ``revalue``; the spot bumps share the base's boundary."""
+    step = bumps.spot * spot
+    spots = np.stack([spot, spot + step, spot - step, spot, spot], axis=1)
+    low = np.maximum(vol - bumps.vol, 0.0)
+    vols = np.stack([vol, vol, vol, vol + bumps.vol, low], axis=1)
+    value, up, down, vol_up, vol_down = revalue(contracts, spots, vols, **options).T
+    width = step[contracts.underlying]
+    safe = np.where(width == 0.0, 1.0, width)
+    delta = np.where(width == 0.0, 0.0, (up - down) / (2.0 * safe))
+    gamma = np.where(width == 0.0, 0.0, (up - 2.0 * value + down) / (safe * safe))
+    return value, delta, gamma, (vol_up - vol_down) / (vol + bumps.vol - low)
+
+
 def _bumped(contracts: Contracts, spot, vol, bumps: Bumps, dividend_model, threads) -> Greeks:
     """Central differences of ``revalue``; theta forward by one day, at most to expiry."""
-    step = bumps.spot * spot
-    spots = np.stack([spot, spot + step, spot - step, spot, spot, spot, spot], axis=1)
-    low = np.maximum(vol - bumps.vol, 0.0)
-    vols = np.stack([vol, vol, vol, vol + bumps.vol, low, vol, vol], axis=1)
-    shifts = np.array([0.0, 0.0, 0.0, 0.0, 0.0, bumps.rate, -bumps.rate])
     options = {"dividend_model": dividend_model, "threads": threads}
-    value, up, down, vol_up, vol_down, rate_up, rate_down = revalue(contracts, spots, vols, shifts, **options).T
+    value, delta, gamma, vega = _spot_and_vol_bumps(contracts, spot, vol, bumps, **options)
+    shifts = np.array([bumps.rate, -bumps.rate])
+    rate_up, rate_down = revalue(contracts, np.stack([spot, spot], axis=1), vol, shifts, **options).T
     days = np.minimum(bumps.years, np.maximum(contracts.expiry, 0.0))
     later = revalue(_aged(contracts, days, bumps.years), spot[:, None], vol, **options)[:, 0]
     yields = [
@@ -85,13 +134,11 @@ def _bumped(contracts: Contracts, spot, vol, bumps: Bumps, dividend_model, threa
         )[:, 0]
         for sign in (1.0, -1.0)
     ]
-    width = step[contracts.underlying]
-    safe = np.where(width == 0.0, 1.0, width)
     return Greeks(
         value=value,
-        delta=np.where(width == 0.0, 0.0, (up - down) / (2.0 * safe)),
-        gamma=np.where(width == 0.0, 0.0, (up - 2.0 * value + down) / (safe * safe)),
-        vega=(vol_up - vol_down) / (vol + bumps.vol - low),
+        delta=delta,
+        gamma=gamma,
+        vega=vega,
         theta=np.where(days == 0.0, 0.0, (later - value) / np.where(days == 0.0, 1.0, days)),
         rho=(rate_up - rate_down) / (2.0 * bumps.rate),
         dividend_rho=(yields[0] - yields[1]) / (2.0 * bumps.rate),

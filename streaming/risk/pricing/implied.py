@@ -6,9 +6,12 @@ from enum import IntEnum
 import numpy as np
 from numba import njit
 
+from streaming.risk.pricing.black_scholes import SMALLEST_WIDTH, value_kernel
 from streaming.risk.pricing.contracts import Contracts
 from streaming.risk.pricing.finite_difference import DividendModel
+from streaming.risk.pricing.normal import exp_kernel, pdf_kernel
 from streaming.risk.pricing.revalue import kernel_inputs, one_value, scratch
+from streaming.risk.reference import Style
 from streaming.risk.rulebook import Rules
 
 
@@ -29,9 +32,14 @@ class VolStatus(IntEnum):
     EXPIRED = 6
 
 
+_AMERICAN = int(Style.AMERICAN)
 _IMPLIED, _NO_TIME_VALUE, _TOO_DEAR = int(VolStatus.IMPLIED), int(VolStatus.NO_TIME_VALUE), int(VolStatus.TOO_DEAR)
 _FIRST_HIGH = 0.5
 """The bracket grows from here by doubling: boundless volatilities are dear to value and rarely needed."""
+_FIRST_STEP = 1e-5
+"""Share of a volatility: the least first step of the search, and what puts its beginning above the European's."""
+_FURTHER = 1.02
+"""A step goes a little beyond where it aims, so that it brackets."""
 _MAX_STEPS = 100
 _VOL_RESOLUTION = 1e-15
 
@@ -83,23 +91,76 @@ def implied_vols(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _solve_rows(columns, schedule, spot, mid, low, high, tolerance, vol, status) -> None:
     work = scratch()
+    right, style, strike, _, _, _, underlying = columns
     for i in range(mid.size):
         if status[i] != _IMPLIED:
             continue
-        a, b = low, min(_FIRST_HIGH, high)
-        at_a = one_value(columns, schedule, i, spot, a, work) - mid[i]
-        if at_a >= -tolerance:
+        if style[i] == _AMERICAN and mid[i] <= right[i] * (spot[underlying[i]] - strike[i]) + tolerance:
             status[i] = _NO_TIME_VALUE
             continue
+        b = _european_vol(columns, i, spot, mid[i], low, high, tolerance)
         at_b = one_value(columns, schedule, i, spot, b, work) - mid[i]
         while at_b < 0.0 and b < high:
-            a, at_a = b, at_b
-            b = min(2.0 * b, high)
+            b = min(_FURTHER * b, high)
             at_b = one_value(columns, schedule, i, spot, b, work) - mid[i]
         if at_b < 0.0:
             status[i] = _TOO_DEAR
+            continue
+        a, at_a = b, at_b
+        step = max(_FIRST_STEP * b, _FURTHER * at_b / _european_vega(columns, i, spot, b))
+        while at_a >= 0.0 and a > low:
+            b, at_b = a, at_a
+            a = max(a - step, low)
+            at_a = one_value(columns, schedule, i, spot, a, work) - mid[i]
+            step *= 2.0
+        if at_a >= -tolerance and a == low:
+            status[i] = _NO_TIME_VALUE
         else:
             vol[i] = _brent(columns, schedule, i, spot, mid[i], a, b, at_a, at_b, tolerance, work)
+
+
+@njit(cache=True, error_model="numpy")
+def _european_vol(columns, i, spot, mid, low, high, tolerance) -> float:
+    """Where the search begins: the volatility at which the European option is worth ``mid``, at most ``high``.
+
+    An American option is worth at least as much, so its own volatility lies below. Found by Newton's method inside a
+    shrinking bracket; cash dividends are not looked at.
+    """
+    a, b = low, min(_FIRST_HIGH, high)
+    while _european(columns, i, spot, b) < mid and b < high:
+        a, b = b, min(2.0 * b, high)
+    vol = 0.5 * (a + b)
+    for _ in range(_MAX_STEPS):
+        beyond = _european(columns, i, spot, vol) - mid
+        if abs(beyond) <= tolerance or b - a <= _VOL_RESOLUTION:
+            break
+        if beyond < 0.0:
+            a = vol
+        else:
+            b = vol
+        vol -= beyond / _european_vega(columns, i, spot, vol)
+        if not a < vol < b:
+            vol = 0.5 * (a + b)
+    return min(vol * (1.0 + _FIRST_STEP), high)
+
+
+@njit(cache=True, error_model="numpy")
+def _european(columns, i, spot, vol) -> float:
+    right, _, strike, expiry, rate, carry_yield, underlying = columns
+    width = max(vol * np.sqrt(expiry[i]), SMALLEST_WIDTH)
+    now = spot[underlying[i]]
+    ahead = np.log(now / strike[i]) + (rate[i] - carry_yield[i]) * expiry[i]
+    discounted, factor = strike[i] * exp_kernel(-rate[i] * expiry[i]), exp_kernel(-carry_yield[i] * expiry[i])
+    return value_kernel(float(right[i]), now, ahead, discounted, factor, 1.0 / width, 0.5 * width)
+
+
+@njit(cache=True, error_model="numpy")
+def _european_vega(columns, i, spot, vol) -> float:
+    _, _, strike, expiry, rate, carry_yield, underlying = columns
+    now, root = spot[underlying[i]], np.sqrt(expiry[i])
+    width = max(vol * root, SMALLEST_WIDTH)
+    d1 = (np.log(now / strike[i]) + (rate[i] - carry_yield[i]) * expiry[i]) / width + 0.5 * width
+    return max(now * exp_kernel(-carry_yield[i] * expiry[i]) * pdf_kernel(d1) * root, SMALLEST_WIDTH)
 
 
 @njit(cache=True, error_model="numpy")

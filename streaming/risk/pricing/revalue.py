@@ -13,12 +13,13 @@ import numpy as np
 from numba import njit
 
 from streaming.risk.pricing.american import (
-    ACCEPTED_CHANGE,
     LANES,
     NODES,
     VALUE_POINTS,
+    boundary_heights,
     iteration_scratch,
     premium_coefficients,
+    settled,
     solve_boundary,
     unit_puts,
 )
@@ -193,10 +194,10 @@ def _europeans(terms, rate, vols, shifts, spot, log_spot, out) -> None:
 
 @njit(cache=True, error_model="numpy")
 def scratch() -> tuple:
-    """Working arrays of one kernel call: boundary, premium coefficients, spots, arguments twice, iteration."""
+    """Working arrays of one kernel call: boundary, its heights, premium coefficients, spots, arguments, iteration."""
     return (
-        np.empty(NODES), np.empty((5, VALUE_POINTS + 1)), np.empty(LANES), np.empty(LANES * 2 * VALUE_POINTS),
-        np.empty(2 * LANES), iteration_scratch(),
+        np.empty(NODES), np.empty(VALUE_POINTS), np.empty((5, VALUE_POINTS + 1)), np.empty(LANES),
+        np.empty(LANES * 2 * VALUE_POINTS), np.empty(2 * LANES), iteration_scratch(),
     )  # fmt: skip
 
 
@@ -251,13 +252,13 @@ def _group(terms, rate, vol, members, spot, log_spot, work, out) -> None:
 @njit(cache=True, error_model="numpy")
 def _american(right, strike, time, gain, cost, vol, members, spot, log_spot, work, out) -> None:
     """Values without cash dividends, from the unit put with rate ``gain`` and yield ``cost``."""
-    boundary, table, x, premium, european, iteration = work
-    log_strike = np.log(strike)
-    change, log_top = np.inf, 0.0
+    boundary, heights, table, _, _, _, iteration = work
+    found, log_top = False, 0.0
     vol = min(vol, WIDEST / np.sqrt(time))
     if gain > 0.0:
         log_top, change = solve_boundary(gain, cost, vol, time, boundary, iteration)
-    if change > ACCEPTED_CHANGE:
+        found = settled(gain, vol, time, change)
+    if not found:
         units, values, nothing = np.empty(members.size), np.empty(members.size), np.empty(0)
         for k in range(members.size):
             now = spot[members[k]]
@@ -266,13 +267,22 @@ def _american(right, strike, time, gain, cost, vol, members, spot, log_spot, wor
         for k in range(members.size):
             out[members[k]] = values[k] * (strike if right < 0 else spot[members[k]])
         return
-    premium_coefficients(gain, cost, vol, time, boundary, log_top, table)
+    boundary_heights(boundary, log_top, heights)
+    premium_coefficients(gain, cost, vol, time, heights, log_top, table)
+    american_values(right, strike, boundary[0], members, spot, log_spot, work, out)
+
+
+@njit(cache=True, error_model="numpy")
+def american_values(right, strike, log_boundary, members, spot, log_spot, work, out) -> None:
+    """Values in the scenarios ``members`` from the premium coefficients in ``work``, strip by strip."""
+    _, _, table, x, premium, european, _ = work
+    log_strike = np.log(strike)
     for start in range(0, members.size, LANES):
         count = min(LANES, members.size - start)
         for k in range(count):
             log_moneyness = log_spot[members[start + k]] - log_strike
             x[k] = log_moneyness if right < 0 else -log_moneyness
-        unit_puts(x, count, boundary[0], table, premium, european)
+        unit_puts(x, count, log_boundary, table, premium, european)
         for k in range(count):
             s = members[start + k]
             if spot[s] > 0.0:
