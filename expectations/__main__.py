@@ -1,6 +1,8 @@
 """The child of ``run_isolated``: a request as JSON on standard input, one JSON line for every suite on standard output.
 
-``{"store", "cut": [id, version], "previous": [store, id, version] | null, "certificate", "module", "suites": [names]}``
+``{"store", "cut": [id, version], "previous": [store, id, version] | null, "certificate", "module", "suites": [names],
+"results": [results that are there already], "docs": folder | null}``. Data Docs show the results given and made; they
+are the last line.
 """
 
 import os
@@ -8,8 +10,10 @@ import sys
 
 import orjson
 
-from expectations.isolated import READY
+from expectations.check import CheckResult
+from expectations.isolated import DOCS, READY
 from expectations.running import context, judge, suites
+from expectations.site import docs
 from expectations.view import View
 from streaming.cuts import open_cut
 
@@ -24,9 +28,14 @@ def main() -> None:
     previous = open_cut(*request["previous"]) if request["previous"] else None
     view = View(cut, request["certificate"], previous)
     by_name = {suite.name: suite for suite in suites(request["module"])}
+    results = [CheckResult.from_dict(row) for row in request["results"]]
     for name in request["suites"]:
-        results = [result.as_dict() for result in judge(by_name[name], view)]
-        _send(out, {"suite": name, "results": results})
+        found = judge(by_name[name], view)
+        results += found
+        _send(out, {"suite": name, "results": [result.as_dict() for result in found]})
+    if request["docs"]:
+        docs(cut, results, request["docs"], request["module"])
+        _send(out, DOCS)
 
 
 def _send(out, message: object) -> None:

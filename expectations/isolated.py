@@ -22,8 +22,9 @@ from streaming.cuts import SealedCut
 START_S = 120
 """Seconds that a child may take to import Great Expectations and report that it is ready."""
 SUITE_S = 120
-"""Seconds that one suite may take."""
-READY = "ready"
+"""Seconds that one suite may take, and the Data Docs of all."""
+READY, DOCS = "ready", "docs"
+"""What a child says beside its results: it is ready; Data Docs are written."""
 _ROOT = Path(__file__).resolve().parent.parent
 _SAID_MAX = 2_000
 
@@ -34,24 +35,37 @@ def run_isolated(
     previous: SealedCut | None = None,
     *,
     folder: Path | str,
+    docs: Path | None = None,
     suite_s: float = SUITE_S,
     module: str = SUITES,
 ) -> list[CheckResult]:
     """As :func:`expectations.run`, each suite within ``suite_s`` seconds; all files of the child lie in ``folder``.
 
-    Every check of the catalogue has exactly one result: what a child did not deliver is a critical failure.
+    Every check of the catalogue has exactly one result: what a child did not deliver is a critical failure. Data Docs
+    go to ``docs``, what crashed included; where they cannot be written, nothing is there.
     """
+    request = {
+        "store": str(Path(cut.folder).resolve()),
+        "cut": [cut.id, cut.version],
+        "previous": [str(Path(previous.folder).resolve()), previous.id, previous.version] if previous else None,
+        "certificate": dict(certificate) if certificate is not None else None,
+        "module": module,
+        "docs": str(docs.resolve()) if docs else None,
+    }
     left = list(suites(module))
     results: list[CheckResult] = []
-    while left:
-        delivered, failure = _one_child(left, cut, certificate, previous, Path(folder), suite_s, module)
+    while True:
+        there = [result.as_dict() for result in results]
+        delivered, failure = _one_child(left, {**request, "results": there}, Path(folder), suite_s)
         for suite in left[: len(delivered)]:
             results += _complete(suite, delivered[suite.name])
         left = left[len(delivered) :]
-        if left:
-            results += [not_carried_out(left[0], check, failure) for check in left[0].all_checks]
-            left = left[1:]
-    return results
+        if not left:
+            return results
+        results += [not_carried_out(left[0], check, failure) for check in left[0].all_checks]
+        left = left[1:]
+        if not left and docs is None:
+            return results
 
 
 def _complete(suite: Suite, found: Sequence[CheckResult]) -> list[CheckResult]:
@@ -64,24 +78,11 @@ def _complete(suite: Suite, found: Sequence[CheckResult]) -> list[CheckResult]:
 
 
 def _one_child(
-    left: Sequence[Suite],
-    cut: SealedCut,
-    certificate: Mapping | None,
-    previous: SealedCut | None,
-    folder: Path,
-    suite_s: float,
-    module: str,
+    left: Sequence[Suite], request: Mapping, folder: Path, suite_s: float
 ) -> tuple[dict[str, list[CheckResult]], str]:
     """What one child delivered, suite by suite in order, and why it delivered no more."""
     folder.mkdir(parents=True, exist_ok=True)
-    request = {
-        "store": str(Path(cut.folder).resolve()),
-        "cut": [cut.id, cut.version],
-        "previous": [str(Path(previous.folder).resolve()), previous.id, previous.version] if previous else None,
-        "certificate": dict(certificate) if certificate is not None else None,
-        "module": module,
-        "suites": [suite.name for suite in left],
-    }
+    request = {**request, "suites": [suite.name for suite in left]}
     home = {"HOME": str(folder), "TMPDIR": str(folder), "XDG_CONFIG_HOME": str(folder)}
     paths = os.pathsep.join([str(_ROOT), *(path for path in sys.path if path)])
     environment = {**os.environ, **home, "PYTHONPATH": paths, "GX_ANALYTICS_ENABLED": "false"}
@@ -95,7 +96,7 @@ def _one_child(
         try:
             child.stdin.write(orjson.dumps(request))
             child.stdin.close()
-            delivered, failure = _read(child.stdout, left, suite_s)
+            delivered, failure = _read(child.stdout, left, suite_s, bool(request["docs"]))
         except BrokenPipeError:
             delivered, failure = {}, ""
         finally:
@@ -107,7 +108,9 @@ def _one_child(
     return delivered, failure or f"crashed: {last[-1] if last else f'code {child.returncode}, nothing said'}"
 
 
-def _read(lines: IO[bytes], left: Sequence[Suite], suite_s: float) -> tuple[dict[str, list[CheckResult]], str]:
+def _read(
+    lines: IO[bytes], left: Sequence[Suite], suite_s: float, with_docs: bool
+) -> tuple[dict[str, list[CheckResult]], str]:
     """The suites' results as they come; the failure is empty when the child ended by itself."""
     arrived: queue.Queue[bytes] = queue.Queue()
 
@@ -118,8 +121,9 @@ def _read(lines: IO[bytes], left: Sequence[Suite], suite_s: float) -> tuple[dict
 
     threading.Thread(target=pump, daemon=True).start()
     delivered: dict[str, list[CheckResult]] = {}
+    documented = not with_docs
     limit: float = START_S
-    while len(delivered) < len(left):
+    while len(delivered) < len(left) or not documented:
         try:
             line = arrived.get(timeout=limit)
         except queue.Empty:
@@ -128,6 +132,8 @@ def _read(lines: IO[bytes], left: Sequence[Suite], suite_s: float) -> tuple[dict
             return delivered, ""
         message = orjson.loads(line)
         limit = suite_s
-        if message != READY:
+        if message == DOCS:
+            documented = True
+        elif message != READY:
             delivered[message["suite"]] = [CheckResult.from_dict(row) for row in message["results"]]
     return delivered, ""

@@ -3,6 +3,8 @@
 The pages are made from the results as recorded, so they show crashed and timed-out suites too.
 """
 
+import os
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +15,39 @@ from expectations.running import SUITES, catalogue, context, expectation, suites
 from expectations.view import MICROS, Cut
 
 INDEX = "index.html"
+LEADS = "checks"
 
 
 def docs(cut: Cut, results: Sequence[CheckResult], folder: Path | str, module: str = SUITES) -> Path:
-    """Write the site into ``folder`` and return its first page. Pages carry the cut's time, not the clock's."""
+    """Write the site into ``folder``, whole or not at all, and return its first page.
+
+    Pages carry the cut's time, not the clock's. ``checks/SUITE.html`` leads to a suite's page under a name that can be
+    linked to.
+    """
+    folder = Path(folder).resolve()
+    part = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    _build(cut, results, part, module)
+    _lead(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.rename(part, folder)
+    return folder / INDEX
+
+
+def _lead(folder: Path) -> None:
+    """A page of a fixed name for each suite, that leads to the builder's own."""
+    (folder / LEADS).mkdir()
+    for page in sorted(folder.glob("validations/**/*.html")):
+        target = f"../{page.relative_to(folder)}"
+        content = f'<!doctype html><title>{page.stem}</title><meta http-equiv="refresh" content="0; url={target}">\n'
+        (folder / LEADS / page.name).write_text(content + f'<a href="{target}">{page.stem}</a>\n')
+
+
+def _build(cut: Cut, results: Sequence[CheckResult], folder: Path, module: str) -> None:
     context()
     import great_expectations as gx
 
-    folder = Path(folder).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
     made = gx.get_context(mode="ephemeral")
     for name in list(made.variables.data_docs_sites or {}):
         made.delete_data_docs_site(name)
@@ -42,7 +68,6 @@ def docs(cut: Cut, results: Sequence[CheckResult], folder: Path | str, module: s
         found = [_their_result(known[row.check], row) for row in by_suite.get(suite.name, [])]
         _store(made, cut, suite.name, found)
     made.build_data_docs()
-    return folder / INDEX
 
 
 def _their_result(known: tuple, row: CheckResult) -> Any:

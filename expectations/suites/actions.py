@@ -25,7 +25,8 @@ def _instruments(view: View) -> pd.DataFrame:
     dividends = last.loc[last.index.get_level_values(0) == "cash_dividend"].droplevel(0)
     known["settlement"] = known["instrument"].map(expiries["price"])
     known["underlying_close"] = known["underlying"].map(prices["close"])
-    known["off_settlement"] = (known["settlement"] - known["underlying_close"]).abs() / known["underlying_close"]
+    closed = known["underlying_close"].where(known["underlying_close"] > 0)  # a close that is missing fails elsewhere
+    known["off_settlement"] = (known["settlement"] - closed).abs() / closed
     price = known["instrument"].map(prices["price"])
     known["dividend_share"] = known["instrument"].map(dividends["amount"]) / price.where(price > 0)
     known["ratio"] = known["instrument"].map(view.split_factor)

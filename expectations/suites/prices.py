@@ -57,6 +57,8 @@ def _held(view: View) -> pd.DataFrame:
     frame["kind"] = frame["instrument"].map(known["kind"])
     frame["status"] = frame["status"].fillna("absent")
     frame["is_end_of_day"] = view.is_end_of_day
+    earlier = view.previous.frame("prices").set_index("instrument")["status"] if view.previous else {}
+    frame["status_before"] = frame["instrument"].map(earlier)
     frame["needs_price"] = view.is_end_of_day | (frame["previous_close"] > 0)
     frame["price_set_of_cut"] = view.manifest["price_set"]
     return frame
@@ -100,7 +102,8 @@ HELD = Suite(
               "ExpectShareToBeAtMost", {"condition": "status == 'last_good'", "share_max": _ONE_SIDED}),
         Check("two_sided_close", "At the end of the day no held price stands behind a crossed or one-sided quote.",
               CRITICAL, MARKET_DATA, "Send the close, or a quote with both sides.",
-              "ExpectNoRowsWhere", {"condition": "is_end_of_day and status == 'last_good'", "worst": "accounts"}),
+              "ExpectNoRowsWhere", {"condition": "is_end_of_day and (status == 'last_good' or "
+                                    "(status == 'stale' and status_before == 'last_good'))", "worst": "accounts"}),
         Check("of_this_set", "Every price is of the cut's own price set.", CRITICAL, MARKET_DATA,
               "The cut mixes price sets: seal it again.", "ExpectNoRowsWhere",
               {"condition": "status != 'absent' and price_set != price_set_of_cut"}),
@@ -180,8 +183,8 @@ FX = Suite(
         Check("plausible", "A rate lies within its range since 1999.", CRITICAL, MARKET_DATA,
               "Compare with a second source; an inverted or shifted rate is the usual cause.", "ExpectNoRowsWhere",
               {"condition": "rate < rate_min or rate > rate_max", "worst": "rate"}),
-        Check("near_last_cut", f"A rate is within {_SINCE:.0%} of that of the cut before, where that was plausible.", WARNING, MARKET_DATA,
-              "Compare with a second source.", "ExpectNoRowsWhere",
+        Check("near_last_cut", f"A rate is within {_SINCE:.0%} of that of the cut before, where that was plausible.",
+              WARNING, MARKET_DATA, "Compare with a second source.", "ExpectNoRowsWhere",
               {"condition": f"since_last_cut > {_SINCE} or since_last_cut < -{_SINCE}", "worst": "since_last_cut"}),
         Check("usd_is_one", "A dollar is a dollar.", CRITICAL, MARKET_DATA, "Never send a rate of the own currency.",
               "ExpectNoRowsWhere", {"condition": "currency == 'USD' and rate != 1"}),

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-CRITICAL, WARNING = "critical", "warning"
-"""Info is recorded and never alerted."""
+CRITICAL, WARNING, INFO = "critical", "warning", "info"
+"""Info is what heartbeats and tests are; a failed check of that severity is recorded and not alerted."""
 ROWS_MAX = 3
 
 
@@ -37,8 +37,9 @@ class Alert:
     """Of the cut; 0 where there is none."""
 
     def __post_init__(self) -> None:
-        if self.severity not in (CRITICAL, WARNING):
-            raise ValueError(f"alert {self.check}: severity: expected critical or warning, found {self.severity!r}")
+        known = (CRITICAL, WARNING, INFO)
+        if self.severity not in known:
+            raise ValueError(f"alert {self.check}: severity: expected {', '.join(known)}, found {self.severity!r}")
 
     @property
     def key(self) -> str:

@@ -1,8 +1,8 @@
 """Bringing what is due to the channel, each message once, with an entry in the ledger.
 
-A message is marked as tried before its call, and as sent after it. Between the two a process may be killed or an answer
-be lost; whoever takes the message up again looks for it in the channel by the id in its metadata, and posts only when it
-is not there. One delivery at a time works on an outbox.
+A message is marked as tried before its call, and as sent after it. Between the two a process may be killed or an
+answer be lost; whoever takes the message up again looks for it in the channel by the id in its metadata, and posts only
+when it is not there. One delivery at a time works on an outbox.
 """
 
 import time
@@ -96,9 +96,7 @@ class Delivery:
         return retrying(self._try, message.number)
 
     def _try(self, number: int) -> bool:
-        (message,) = [
-            m for m in self.outbox.messages() if m.number == number
-        ]  # with its tries and its thread as of now
+        message = self.outbox.message(number)  # with its tries and its thread as of now
         since = message.first_try
         if since is not None:
             stamp = self._brief(lambda: self.channel.find(message.id, since, message.thread))

@@ -1,6 +1,6 @@
 """Links from an alert to what it is about, all under one address: ``PLUMBLINE_BASE_URL``.
 
-Under it lie ``docs/`` (Data Docs, a folder per version of a cut), ``out/`` (published reports) and ``console/`` (Dagster).
+Under it lie ``docs/`` (Data Docs, a folder a version of a cut), ``out/`` (published reports), ``console/`` (Dagster).
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
-"""An alert as a Slack message: Block Kit, and the same in plain text. Within Slack's limits, whatever the alert holds."""
+"""An alert as a Slack message: Block Kit and the same in plain text, within Slack's limits whatever the alert holds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestration.alerts.alert import CRITICAL, ROWS_MAX, Alert
+from orchestration.alerts.alert import CRITICAL, INFO, ROWS_MAX, WARNING
 from orchestration.alerts.links import Links
 from orchestration.alerts.outbox import CHANGED, OPENED, RECOVERED, REOPENED, Message
 
@@ -14,7 +14,7 @@ FIELD_MAX = 2_000
 HEADER_MAX = 150
 EVENT_TYPE = "plumbline_alert"
 _CELL_MAX = 80
-_ICONS = {CRITICAL: ":red_circle:", "warning": ":large_orange_circle:"}
+_ICONS = {CRITICAL: ":red_circle:", WARNING: ":large_orange_circle:", INFO: ":large_blue_circle:"}
 _WORDS = {OPENED: "", CHANGED: "changed", RECOVERED: "recovered", REOPENED: "again"}
 
 

@@ -109,6 +109,12 @@ class Outbox:
         with self._transaction() as db:
             return [_message(row) for row in db.execute(text, (state,))]
 
+    def message(self, number: int) -> Message:
+        """One message as it stands."""
+        text = "select m.*, a.thread from messages m join alerts a using (key) where number = ?"
+        with self._transaction() as db:
+            return _message(db.execute(text, (number,)).fetchone())
+
     def open_alerts(self) -> list[Alert]:
         """What is wrong as far as is known, critical first."""
         with self._transaction() as db:

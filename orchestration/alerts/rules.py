@@ -6,6 +6,7 @@ Each function gives everything wrong in one scope as of now; the outbox finds ou
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from orchestration import calendar
@@ -15,6 +16,7 @@ from streaming.cuts import SealedCut
 from streaming.risk import rulebook
 
 FINANCE, PLATFORM = "regulatory reporting", "platform"
+_NOTHING = Decimal(0)
 _FIRST_WORDS = 400
 """Characters of an error that an alert repeats."""
 
@@ -101,7 +103,7 @@ class Progress:
     checked: bool
     """The newest version of its end of day was checked."""
     published: bool
-    reserve_shortfalls: Mapping[str, Any]
+    reserve_shortfalls: Mapping[str, Decimal]
     """Kind of account -> required less on deposit, USD, where that is above zero."""
 
 
@@ -109,8 +111,6 @@ def of_clock(progress: Progress, at: datetime) -> list[Alert]:
     """What is late or will be if nothing happens: the end of day, the workbooks, the filing, the reserve deposit."""
     day = progress.day
     session = calendar.session(day)
-    if at > session.end_of_day + timedelta(days=house()["late"]["watch_days"]):
-        return []
     found = []
     late = session.end_of_day + timedelta(minutes=house()["late"]["end_of_day_min"])
     if not progress.checked and at >= late:
@@ -133,8 +133,9 @@ def of_lags(lags: Mapping[str, float], at: datetime) -> list[Alert]:
     worst = lags[behind[0]]
     return [
         Alert(
-            "stream.lag", at.astimezone(calendar.NEW_YORK).date().isoformat(), CRITICAL if worst > critical else WARNING,
-            "Every shard keeps up with the clock.", _iso(at), f"at most {warning:g} s",
+            "stream.lag", at.astimezone(calendar.NEW_YORK).date().isoformat(),
+            CRITICAL if worst > critical else WARNING, "Every shard keeps up with the clock.", _iso(at),
+            f"at most {warning:g} s",
             f"up to {_rounded(worst):g} s on {len(behind)} shards", PLATFORM,
             "Look at the job's state and checkpoints (`plumbline jobs list`); restart it if it does not move.",
             tuple({"shard": name, "lag_s": _rounded(lags[name])} for name in behind[:ROWS_MAX]), len(behind),
@@ -155,17 +156,21 @@ def filing_due(day: date) -> datetime:
     return calendar.session(_sessions_after(day, int(rules.value("mifid.due_business_days")))[-1]).close
 
 
-def reserve_shortfalls(cut: SealedCut) -> dict[str, Any]:
-    """Kind of account -> what is missing in its reserve bank account, USD; only where something is."""
-    if "headlines" not in cut.tables:
-        return {}
-    value = {row["name"]: row["value"] for row in cut.table("headlines").to_pylist()}
+def reserve_shortfalls(cut: SealedCut, newest: SealedCut) -> dict[str, Decimal]:
+    """Kind of account -> what a cut's computation requires beyond what is in the bank as of a newer cut, USD."""
+    required, there = _headlines(cut), _headlines(newest)
     found = {}
     for kind in ("customer", "pab"):
-        required, there = value.get(f"reserve_{kind}_required"), value.get(f"reserve_{kind}_on_deposit")
-        if required is not None and required > (there or 0):
-            found[kind] = required - (there or 0)
+        short = required.get(f"reserve_{kind}_required", _NOTHING) - there.get(f"reserve_{kind}_on_deposit", _NOTHING)
+        if short > 0:
+            found[kind] = short
     return found
+
+
+def _headlines(cut: SealedCut) -> dict[str, Decimal]:
+    return (
+        {row["name"]: row["value"] for row in cut.table("headlines").to_pylist()} if "headlines" in cut.tables else {}
+    )
 
 
 def _limit_alert(cut: SealedCut, metric: str, rows: Sequence[Mapping[str, Any]]) -> Alert:
@@ -215,14 +220,15 @@ def _at_risk(name: str, day: date, due: datetime, at: datetime) -> list[Alert]:
     missed = at >= due
     return [
         Alert(
-            f"cutoff.{name}", day.isoformat(), CRITICAL if missed else WARNING, what, _iso(at), f"published by {_iso(due)}",
+            f"cutoff.{name}", day.isoformat(), CRITICAL if missed else WARNING, what, _iso(at),
+            f"published by {_iso(due)}",
             "missed: nothing is published" if missed else "at risk: nothing is published yet", FINANCE,
             f"`plumbline check {day}` says what holds the gate shut; correct it, or have it overridden by two people.",
         )
     ]  # fmt: skip
 
 
-def _reserve(day: date, kind: str, shortfall: Any, due: datetime, at: datetime) -> Alert:
+def _reserve(day: date, kind: str, shortfall: Decimal, due: datetime, at: datetime) -> Alert:
     near = at >= due - _minutes("reserve", "critical_min")
     state = "missed" if at >= due else "at risk"
     return Alert(

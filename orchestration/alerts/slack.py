@@ -1,7 +1,7 @@
 """Slack's Web API as a channel: post a message, and look for one that may have been posted.
 
-Posting is not idempotent: after a time-out or a server error nobody knows whether the message is there. Such an answer is
-``Uncertain``, and whoever posts again looks first. Every message carries its id in its metadata for that.
+Posting is not idempotent: after a time-out or a server error nobody knows whether the message is there. Such an answer
+is uncertain, and whoever posts again looks first. Every message carries its id in its metadata for that.
 """
 
 import logging

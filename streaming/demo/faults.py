@@ -162,14 +162,14 @@ def _moved(factor: float) -> Edit:
 
 
 def _late_quotes(change: Callable[[Event], Event]) -> Edit:
-    """Quotes from 15:45 on are changed, and there is no official close."""
+    """Quotes from 15:50 on are changed, and there is no official close."""
 
     def edit(message: Message) -> Sequence[Event]:
         event = message.event
         if event["kind"] == "close":
             return []
         usable = event["kind"] == "quote" and event["bid"] is not None and event["ask"] is not None
-        return [change(event)] if usable and message.arrival >= message.world.day.at(15, 45) else [event]
+        return [change(event)] if usable and message.arrival >= message.world.day.at(15, 50) else [event]
 
     return edit
 
@@ -229,9 +229,9 @@ _CATALOGUE = (
           _instrument(HEAVILY_HELD), _from(14, _drop)),
     Fault("missing-close", "PG quotes until the bell but gets no official close", PRICES.name,
           _instrument("PG"), _only("close", _drop)),
-    Fault("crossed-close", "JPM is crossed from 15:45 and gets no close", PRICES.name,
+    Fault("crossed-close", "JPM is crossed from 15:50 and gets no close", PRICES.name,
           _instrument("JPM"), _late_quotes(_crossed)),
-    Fault("one-sided-close", "BAC has no ask from 15:45 and gets no close", PRICES.name,
+    Fault("one-sided-close", "BAC has no ask from 15:50 and gets no close", PRICES.name,
           _instrument("BAC"), _late_quotes(_no_ask)),
     Fault("missing-previous-close", "KO has no previous close", PRICES.name,
           _instrument("KO"), _only("previous_close", _drop)),

@@ -56,6 +56,13 @@ def closing_marks(spec: DaySpec) -> list[Mark]:
     return marks[first - 1 :]
 
 
+def minutes_of(spec: DaySpec, first: str, last: str) -> list[Mark]:
+    """The closing marks, and every minute between two New York times (``10:45``): a stretch of the day's path."""
+    begin, end = f"{spec.date}/{first.replace(':', '')}00", f"{spec.date}/{last.replace(':', '')}00"
+    marks = [mark for mark in calendar.marks(spec.date) if begin <= mark.price_set <= end]
+    return [*(Mark(mark.time, mark.price_set) for mark in marks), *closing_marks(spec)]
+
+
 class FaultyDay:
     """One generated day in a home of its own."""
 
@@ -101,7 +108,7 @@ class FaultyDay:
 
 @contextmanager
 def _suites_in_this_process() -> Iterator[None]:
-    def run(cut, certificate, previous, *, folder):
+    def run(cut, certificate, previous, *, folder, docs):
         return expectations.run(cut, certificate, previous)
 
     with mock.patch("expectations.run_isolated", run):
