@@ -37,7 +37,7 @@ from streaming.apps.var import VarApp
 from streaming.engine.app import RAW_TOPICS, App, Job
 from streaming.schema.raw import CONTROL, EPOCHS, FEEDS
 
-SHARDS = 4
+SHARDS = 2
 
 
 def apps() -> tuple[App, ...]:

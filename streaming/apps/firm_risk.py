@@ -19,7 +19,7 @@ from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import Stretch
 from streaming.risk.margin import limits
 from streaming.risk.money import MICRO, fraction
-from streaming.risk.reference import UNKNOWN_BETA, Accounts, Instruments, Kind
+from streaming.risk.reference import UNKNOWN_BETA, Accounts, Instruments, Kind, one_of
 from streaming.risk.rulebook import Rules
 from streaming.risk.stress.book import groups, regrouped
 from streaming.risk.var.attribution import attribute
@@ -257,7 +257,7 @@ def _backtest(
     beta = np.where(instruments.beta[codes] == UNKNOWN_BETA, rules.ppm("stress.beta.default"), instruments.beta[codes])
     lever = instruments.leverage[codes]
     slope = np.where((lever != 0) & (lever != MICRO), lever, beta)
-    equity = np.isin(instruments.kind[codes], (Kind.STOCK, Kind.ETF))
+    equity = one_of(instruments.kind[codes], Kind.STOCK, Kind.ETF)
     exposure = np.zeros(len(moves.symbols), np.int64)
     np.add.at(exposure, own[own >= 0], value[own >= 0])
     proxied = (own < 0) & equity

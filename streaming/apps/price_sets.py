@@ -27,7 +27,7 @@ from streaming.apps.tables import build
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import RawBatch, Stretch
 from streaming.risk.market import PriceStatus
-from streaming.risk.reference import Kind
+from streaming.risk.reference import Kind, one_of
 from streaming.risk.rulebook import Rules
 from streaming.schema import raw, results, sealed
 
@@ -269,5 +269,5 @@ def _age_limits(state: PriceState, rules: Rules) -> np.ndarray:
     limits = {
         name: int(rules.value(f"prices.age_limit_minutes.{name}")) * _MINUTE for name in ("stock", "option", "debt")
     }
-    debt = np.isin(kind, (Kind.TREASURY, Kind.BOND, Kind.FUND))
+    debt = one_of(kind, Kind.TREASURY, Kind.BOND, Kind.FUND)
     return np.select([kind == Kind.OPTION, debt], [limits["option"], limits["debt"]], limits["stock"])

@@ -29,7 +29,6 @@ from streaming.risk.pricing.contracts import Contracts, years
 from streaming.risk.pricing.greeks import Bumps, sensitivities
 from streaming.risk.pricing.implied import Bracket, VolStatus, implied_vols
 from streaming.risk.pricing.later import Boundaries, revalue_later, solve_boundaries
-from streaming.risk.pricing.revalue import revalue
 from streaming.risk.reference import Instruments, Kind
 from streaming.risk.rulebook import Rules
 from streaming.risk.scenarios import shipped

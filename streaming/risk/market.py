@@ -20,7 +20,7 @@ class PriceStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PriceSet:
-    """One price per instrument, row number = instrument code. Prices in micros per unit, in the instrument's currency."""
+    """One price per instrument, row number = instrument code; micros per unit, in the instrument's currency."""
 
     id: str
     time: int

@@ -9,7 +9,7 @@ Scalars and numpy columns are both accepted; numba kernels use the ``*_kernel`` 
 from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
-from numba import njit
+from numba import int64, njit, vectorize
 
 MICRO = 1_000_000
 """Micros in one currency unit, and parts per million in the rate 1."""
@@ -56,12 +56,10 @@ def fraction_kernel(amount: int, rate_ppm: int) -> int:
     return result if (amount >= 0) == (rate_ppm >= 0) else -result
 
 
+@vectorize([int64(int64, int64)], cache=True)
 def fraction(amount, rate_ppm):
     """``amount x rate`` on the micro grid, half away from zero. Amount in micros, rate in ppm; scalar or column."""
-    amount, rate = np.asarray(amount, dtype=np.int64), np.asarray(rate_ppm, dtype=np.int64)
-    magnitude, steps = np.abs(amount), np.abs(rate)
-    result = (magnitude // MICRO) * steps + ((magnitude % MICRO) * steps + MICRO // 2) // MICRO
-    return np.where((amount >= 0) == (rate >= 0), result, -result)[()]
+    return fraction_kernel(amount, rate_ppm)
 
 
 @njit(cache=True, inline="always")

@@ -25,6 +25,14 @@ class Kind(IntEnum):
     """Money-market fund."""
 
 
+def one_of(codes: np.ndarray, *wanted: IntEnum) -> np.ndarray:
+    """bool per code: whether it is one of a few values; much faster than ``np.isin`` for those."""
+    found = codes == int(wanted[0])
+    for value in wanted[1:]:
+        found |= codes == int(value)
+    return found
+
+
 class UnderlyingClass(IntEnum):
     """The class that option and scan percentages depend on (FINRA 4210(f)(2), (g)(2))."""
 

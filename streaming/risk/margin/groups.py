@@ -18,7 +18,7 @@ from io import StringIO
 import numpy as np
 
 from streaming.risk.money import MICRO
-from streaming.risk.reference import Instruments, Kind, UnderlyingClass
+from streaming.risk.reference import Instruments, Kind, UnderlyingClass, one_of
 from streaming.risk.rulebook import Rules
 
 _BROAD = (UnderlyingClass.BROAD_INDEX, UnderlyingClass.BROAD_INDEX_HIGH_CAP, UnderlyingClass.LEVERAGED_BROAD)
@@ -239,7 +239,7 @@ def _put_once(table: dict, key: str, value: object, where: str, what: str) -> No
 def _class_heads(instruments: Instruments, lists: GroupLists | None) -> np.ndarray:
     """The instrument code that stands for each instrument's class: the underlying, or its index."""
     underlying = np.where(instruments.kind == Kind.OPTION, instruments.underlying, np.arange(len(instruments)))
-    leveraged = np.isin(instruments.underlying_class, (UnderlyingClass.LEVERAGED, UnderlyingClass.LEVERAGED_BROAD))
+    leveraged = one_of(instruments.underlying_class, UnderlyingClass.LEVERAGED, UnderlyingClass.LEVERAGED_BROAD)
     follows = (instruments.kind == Kind.ETF) & ~leveraged
     index = np.where(follows, instruments.underlying, np.arange(len(instruments)))
     if lists is None:

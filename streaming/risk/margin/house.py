@@ -27,7 +27,7 @@ from streaming.risk.margin.portfolio import (
 from streaming.risk.margin.sums import group_slots, position_sums, sum_by_account
 from streaming.risk.market import PriceSet
 from streaming.risk.money import LIMIT, MICRO, MoneyOverflowError, fraction, round_model
-from streaming.risk.reference import Accounts, Instruments, Kind, MarginType, UnderlyingClass
+from streaming.risk.reference import Accounts, Instruments, Kind, MarginType, UnderlyingClass, one_of
 from streaming.risk.rulebook import Rules
 
 HOUSE_POINTS = ("concentration up", "concentration down", "extreme up", "extreme down")
@@ -130,7 +130,7 @@ def house_points(instruments: Instruments, prices: PriceSet, rules: Rules, event
     sectors = rules.parameter("house.concentration.event_sectors").value
     special = event[underlying] | np.isin(instruments.sector[underlying], np.array(sectors, dtype=object))
     move = np.where(special, _per_product(rules, "house.concentration.move_event", products), move)
-    move = np.where(np.isin(classes, _BROAD), 0, move)
+    move = np.where(one_of(classes, *_BROAD), 0, move)
     extreme = fraction(
         scan_moves(instruments, rules)[:, [0, -1]],
         _per_product(rules, "house.extreme_move.range_multiple", products)[:, None],

@@ -10,7 +10,7 @@ from numba import njit
 from streaming.risk.margin.stock import leverage_factor
 from streaming.risk.margin.terms import Terms
 from streaming.risk.money import fraction, fraction_kernel
-from streaming.risk.reference import UnderlyingClass
+from streaming.risk.reference import UnderlyingClass, one_of
 
 _BROAD = (UnderlyingClass.BROAD_INDEX, UnderlyingClass.BROAD_INDEX_HIGH_CAP, UnderlyingClass.LEVERAGED_BROAD)
 
@@ -20,7 +20,7 @@ def uncovered_rates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rates (a, b) of the uncovered formula by underlying: a of its value, b the minimum; both scaled by leverage."""
     factor = leverage_factor(underlying_class, leverage)
-    main = np.where(np.isin(underlying_class, _BROAD), terms.uncovered_broad, terms.uncovered_equity)
+    main = np.where(one_of(underlying_class, *_BROAD), terms.uncovered_broad, terms.uncovered_equity)
     known = known & (underlying_class != UnderlyingClass.NONE)
     charge = terms.conservative_rate
     main = np.where(known, fraction(factor, main), charge)

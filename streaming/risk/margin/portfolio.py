@@ -19,7 +19,7 @@ from streaming.risk.margin.groups import MarginGroups, Moves
 from streaming.risk.margin.sums import group_slots, offset_by_parent, position_sums, sum_by_account, sum_by_parent
 from streaming.risk.market import PriceSet, PriceStatus
 from streaming.risk.money import LIMIT, MICRO, MoneyOverflowError, fraction
-from streaming.risk.reference import Accounts, Instruments, Kind, UnderlyingClass
+from streaming.risk.reference import Accounts, Instruments, Kind, UnderlyingClass, one_of
 from streaming.risk.rulebook import Rules
 
 POINTS = 10
@@ -158,8 +158,8 @@ def scan_moves(
     step = np.arange(steps, 0, -1, dtype=np.int64)
     # The lists' and the rulebook's moves have four decimals of a percent at most, so a fifth stays exact in ppm.
     moves = np.concatenate((up[:, None] * step // steps, -(down[:, None] * step[::-1] // steps)), axis=1)
-    leverage = np.where(np.isin(classes, _LEVERAGED), instruments.leverage[underlying], MICRO)
-    scannable = np.isin(instruments.kind, (*_ELIGIBLE_KINDS, Kind.INDEX))
+    leverage = np.where(one_of(classes, *_LEVERAGED), instruments.leverage[underlying], MICRO)
+    scannable = one_of(instruments.kind, *_ELIGIBLE_KINDS, Kind.INDEX)
     return np.where(scannable[:, None], fraction(moves, leverage[:, None]), 0)
 
 
@@ -237,7 +237,7 @@ def offset_points(pnl: np.ndarray, share_ppm: int) -> np.ndarray:
 def eligible(instruments: Instruments) -> np.ndarray:
     """By instrument: may be scanned, FINRA 4210(g): margin equities and funds on them, and listed options."""
     marginable = (instruments.kind == Kind.OPTION) | instruments.marginable.astype(bool)
-    return np.isin(instruments.kind, _ELIGIBLE_KINDS) & marginable
+    return one_of(instruments.kind, *_ELIGIBLE_KINDS) & marginable
 
 
 def requirement_by_row(
@@ -377,7 +377,7 @@ def _treatment(
     """:class:`Treatment` per instrument; the first reason of the list below that holds."""
     underlying = underlying_code(instruments)
     option = instruments.kind == Kind.OPTION
-    outside = ~np.isin(instruments.kind, _ELIGIBLE_KINDS) if any_marginable else ~eligible(instruments)
+    outside = ~one_of(instruments.kind, *_ELIGIBLE_KINDS) if any_marginable else ~eligible(instruments)
     status, price = prices.status[underlying], prices.price[underlying]
     reasons = (
         (outside, Treatment.NOT_ELIGIBLE),

@@ -11,7 +11,7 @@ import numpy as np
 
 from streaming.risk.margin.portfolio import PortfolioMarginResult
 from streaming.risk.money import MICRO
-from streaming.risk.reference import AccountKind, Accounts
+from streaming.risk.reference import AccountKind, Accounts, one_of
 from streaming.risk.rulebook import Rules
 
 
@@ -98,7 +98,7 @@ def portfolio_accounts(
     owned = np.zeros(len(owners), dtype=np.int64)
     np.add.at(owned, owner, equity)
     short_of_unlisted = owned[owner[codes]] < rules.micros("portfolio_margin.equity_minimum.unlisted_derivatives")
-    broker_dealer = np.isin(accounts.kind[codes], (AccountKind.PAB, AccountKind.HOUSE))
+    broker_dealer = one_of(accounts.kind[codes], AccountKind.PAB, AccountKind.HOUSE)
     eligibility = np.select(
         [~(approved[codes] | broker_dealer), unlisted[codes] & short_of_unlisted, equity[codes] < minimum],
         [Eligibility.NOT_APPROVED, Eligibility.UNLISTED_EQUITY, Eligibility.BELOW_MINIMUM],

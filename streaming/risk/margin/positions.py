@@ -16,7 +16,7 @@ from streaming.risk.margin.strategies import Strategy
 from streaming.risk.margin.terms import Terms
 from streaming.risk.market import PriceSet, PriceStatus
 from streaming.risk.money import LIMIT, MICRO, MoneyOverflowError, fraction
-from streaming.risk.reference import NO_DATE, Accounts, Instruments, Kind, MarginType, Style, UnderlyingClass
+from streaming.risk.reference import NO_DATE, Accounts, Instruments, Kind, MarginType, Style, UnderlyingClass, one_of
 from streaming.risk.rulebook import Rules
 
 
@@ -116,7 +116,7 @@ def prepare(
     margin, charge, alone = _option_terms(
         instruments, code, underlying, spot, strike, mark, multiplier, reason, is_cash, as_of_day, rules, terms
     )
-    is_stock = np.isin(kind, (Kind.STOCK, Kind.ETF))
+    is_stock = one_of(kind, Kind.STOCK, Kind.ETF)
     alone = np.where((quantity < 0) & (alone < Strategy.CASH_ACCOUNT), int(Strategy.UNCOVERED), alone)
     alone = np.where(is_option, alone, _stock_label(kind, quantity, reason, is_cash))
     key = 2 * instruments.expiry[code].astype(np.int64) + np.where(instruments.am_settled[code].astype(bool), 0, 1)
@@ -169,10 +169,10 @@ def _reference_faults(
 ) -> np.ndarray:
     """Fault bits of the reference: class, leverage, expiry, strike, and things that cannot be held."""
     group = instruments.underlying_class[underlying]
-    leveraged = np.isin(group, (UnderlyingClass.LEVERAGED, UnderlyingClass.LEVERAGED_BROAD))
-    equity_like = is_option | np.isin(kind, (Kind.STOCK, Kind.ETF))
+    leveraged = one_of(group, UnderlyingClass.LEVERAGED, UnderlyingClass.LEVERAGED_BROAD)
+    equity_like = is_option | one_of(kind, Kind.STOCK, Kind.ETF)
     expiry = instruments.expiry[code]
-    debt = np.isin(kind, (Kind.TREASURY, Kind.BOND))
+    debt = one_of(kind, Kind.TREASURY, Kind.BOND)
     bits = np.where(equity_like & (group == UnderlyingClass.NONE), int(Reason.UNKNOWN_CLASS), 0)
     bits |= np.where(equity_like & leveraged & (instruments.leverage[underlying] == 0), int(Reason.MISSING_LEVERAGE), 0)
     bits |= np.where((is_option | debt) & (expiry == NO_DATE), int(Reason.MISSING_EXPIRY), 0)
@@ -212,7 +212,7 @@ def _option_terms(
 
 def _stock_label(kind, quantity, reason, is_cash) -> np.ndarray:
     label = np.where(quantity > 0, int(Strategy.LONG_STOCK), int(Strategy.SHORT_STOCK))
-    label = np.where(np.isin(kind, (Kind.TREASURY, Kind.BOND)), int(Strategy.DEBT), label)
+    label = np.where(one_of(kind, Kind.TREASURY, Kind.BOND), int(Strategy.DEBT), label)
     label = np.where(is_cash, int(Strategy.CASH_ACCOUNT), label)
     return np.where(reason != 0, int(Strategy.CONSERVATIVE), label)
 

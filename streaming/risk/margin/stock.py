@@ -12,7 +12,7 @@ from numba import njit
 
 from streaming.risk.margin.terms import Terms
 from streaming.risk.money import MICRO, fraction, fraction_kernel, micros
-from streaming.risk.reference import Instruments, UnderlyingClass
+from streaming.risk.reference import Instruments, UnderlyingClass, one_of
 from streaming.risk.rulebook import Rules
 
 
@@ -30,7 +30,7 @@ class EquityRates:
 
 def leverage_factor(underlying_class: np.ndarray, leverage: np.ndarray) -> np.ndarray:
     """Absolute leverage factor in ppm, at least 1x, and 1x for what is not a leveraged fund (Notice 09-53)."""
-    leveraged = np.isin(underlying_class, (UnderlyingClass.LEVERAGED, UnderlyingClass.LEVERAGED_BROAD))
+    leveraged = one_of(underlying_class, UnderlyingClass.LEVERAGED, UnderlyingClass.LEVERAGED_BROAD)
     return np.where(leveraged, np.maximum(np.abs(leverage), MICRO), MICRO).astype(np.int64)
 
 

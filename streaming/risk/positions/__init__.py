@@ -1,1 +1,1 @@
-"""Positions: quantity, cost basis, realised result and cash flow of one account in one instrument, folded from events."""
+"""Positions: quantity, cost basis, realised result and cash flow of an account in an instrument, from its events."""

@@ -13,11 +13,11 @@ from numba import njit
 from streaming.risk.money import share_kernel
 
 OPEN, TRADE, SPLIT, DIVIDEND, EXPIRE, DELIVER = range(6)
-"""Event kinds. OPEN adds a position with its cost; TRADE and DELIVER buy or sell at a price; EXPIRE closes an option."""
+"""Event kinds. OPEN adds a position with its cost; TRADE and DELIVER have a price; EXPIRE closes an option."""
 
 QUANTITY, COST, OPEN_QUANTITY, OPEN_COST, REALISED, FEES, DIVIDENDS, FLOW, BOUGHT, SOLD = range(10)
-"""Columns of the measures. FLOW is the signed cash effect of the day's events, fees included; REALISED, FEES, DIVIDENDS,
-FLOW, BOUGHT and SOLD (units) are the business day's; OPEN_* is the position the day began with."""
+"""Columns of the measures. FLOW is the signed cash effect of the day's events, fees included; REALISED, FEES,
+DIVIDENDS, FLOW, BOUGHT and SOLD (units) are the business day's; OPEN_* is the position the day began with."""
 MEASURES = 10
 
 QUANTITY_LIMIT = 3_000_000_000
@@ -61,7 +61,7 @@ def fold(measures: np.ndarray, events: FoldEvents, expired: np.ndarray) -> np.nd
             m[COST] += events.amount[i]
             m[OPEN_QUANTITY] += quantity
             m[OPEN_COST] += events.amount[i]
-        elif kind == TRADE or kind == DELIVER:
+        elif kind in (TRADE, DELIVER):
             gross = float(quantity) * float(price) * float(multiplier)
             too_large = abs(gross) > _AMOUNT_LIMIT / 8 or abs(m[FLOW]) > _AMOUNT_LIMIT / 2
             if too_large or abs(float(m[COST])) > _AMOUNT_LIMIT / 2 or abs(m[QUANTITY] + quantity) > QUANTITY_LIMIT:

@@ -1,7 +1,7 @@
 """American values in the minutes after their exercise boundaries were solved.
 
-A boundary B(tau) depends on rate, yield, volatility and the time tau to expiry, not on the spot. Solved at one instant it
-serves every later one until volatility or rates change: what is left to do is one integral per option and spot.
+A boundary B(tau) depends on rate, yield, volatility and the time tau to expiry, not on the spot. Solved at one instant
+it serves every later one until volatility or rates change: what is left is one integral per option and spot.
 """
 
 import os
@@ -76,8 +76,8 @@ def revalue_later(held: Boundaries, expiry: np.ndarray, spot: np.ndarray, thread
     gain, cost = _gain_and_cost(held.contracts)
     root = np.sqrt(expiry[rows] / held.contracts.expiry[rows])
     terms = (
-        held.contracts.right[rows].astype(np.float64), held.contracts.strike[rows], expiry[rows], gain[rows], cost[rows],
-        held.vol[rows], held.contracts.underlying[rows], series, log_top, root,
+        held.contracts.right[rows].astype(np.float64), held.contracts.strike[rows], expiry[rows],
+        gain[rows], cost[rows], held.vol[rows], held.contracts.underlying[rows], series, log_top, root,
     )  # fmt: skip
     with np.errstate(divide="ignore"):
         log_spot = np.log(spot)

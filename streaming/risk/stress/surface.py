@@ -44,7 +44,7 @@ def surface(book: Book, instruments: Instruments, valuation: Valuation, grid: Gr
 
 
 def _worst(loss: np.ndarray, spots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    flat = loss.reshape(len(loss), -1)
+    flat = loss.reshape(len(loss), loss.shape[1] * loss.shape[2])
     if flat.shape[1] == 0 or len(flat) == 0:
         return np.zeros(len(loss), dtype=np.int64), np.zeros((len(loss), 2), dtype=np.int64)
     at = flat.argmax(axis=1)
