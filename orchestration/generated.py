@@ -79,10 +79,10 @@ def feed_generated(
         calendar.session(spec.date)
     except ValueError as error:
         raise UserError(str(error)) from None
-    log = _log(settings)
+    log = open_log(settings)
     if not marked_at_end(log, spec):
-        feed(log, spec.date, _chunks(spec), _versions(spec), progress=progress, marks=marks)
-    close_day(log, spec.date, _versions(spec), marks)
+        feed(log, spec.date, _chunks(spec), announced(spec), progress=progress, marks=marks)
+    close_day(log, spec.date, announced(spec), marks)
 
 
 def _chunks(spec: DaySpec) -> Iterator[Chunk]:
@@ -98,11 +98,11 @@ def _chunks(spec: DaySpec) -> Iterator[Chunk]:
 
 def feed_correction(settings: Settings, spec: DaySpec) -> int:
     """Append the events that put the spec's faults right, and mark the end of day again; how many events they are."""
-    log, chunk = _log(settings), correction(spec)
+    log, chunk = open_log(settings), correction(spec)
     count = sum(len(arrivals) for arrivals in chunk.topics.values())
     if count:
-        feed(log, spec.date, [chunk], _versions(spec))
-        close_day(log, spec.date, _versions(spec))
+        feed(log, spec.date, [chunk], announced(spec))
+        close_day(log, spec.date, announced(spec))
     return count
 
 
@@ -111,13 +111,15 @@ def marked_at_end(log: FilesLog, spec: DaySpec) -> bool:
     return any(cut.id == end_of_day(spec.date) for cut in marked_cuts(EpochIndex(log), spec.date))
 
 
-def _log(settings: Settings) -> FilesLog:
+def open_log(settings: Settings) -> FilesLog:
+    """The log of a home, with all topics."""
     log = FilesLog(settings.log)
     log.create(chain.topics())
     return log
 
 
-def _versions(spec: DaySpec) -> Mapping[str, str]:
+def announced(spec: DaySpec) -> Mapping[str, str]:
+    """What the first epoch of a generated day announces."""
     return versions_in_force(spec.rule_date, code_version())
 
 
@@ -130,14 +132,14 @@ def _kept(settings: Settings) -> Path:
 
 
 def _events(settings: Settings) -> list[int]:
-    log = _log(settings)
+    log = open_log(settings)
     return [log.end(topic.name, p) for topic in FEEDS for p in range(log.topics()[topic.name])]
 
 
 def _identity(spec: DaySpec) -> dict[str, object]:
     """The spec, and the code and rulebook that the log's epochs announce."""
     plain = orjson.loads(orjson.dumps(asdict(spec)))
-    return {"spec": plain, "versions": dict(_versions(spec))}
+    return {"spec": plain, "versions": dict(announced(spec))}
 
 
 def _dates(found: Mapping) -> dict[str, object]:

@@ -1,0 +1,61 @@
+"""Dagster's own folder of an environment: storage, run monitoring, no telemetry."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from orchestration.console.assets import MAX_RUNTIME_S
+from orchestration.console.definitions import PLAYED
+from orchestration.console.desk import Desk
+from orchestration.process import environment
+from orchestration.settings import Settings
+
+LOOPBACK = "127.0.0.1"
+RUNS_AT_ONCE = 2
+_YAML = "dagster.yaml"
+MODULE = "orchestration.console.definitions"
+
+
+def folder(settings: Settings) -> Path:
+    return settings.home / "dagster"
+
+
+def write(settings: Settings) -> Path:
+    """Write ``dagster.yaml``; returns the folder that ``DAGSTER_HOME`` names."""
+    content = {
+        "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
+        "concurrency": {"runs": {"max_concurrent_runs": RUNS_AT_ONCE}},
+        # the default launcher does not notice a killed run: monitoring ends what takes longer than any stage may
+        "run_monitoring": {"enabled": True, "max_runtime_seconds": MAX_RUNTIME_S, "poll_interval_seconds": 30},
+        "retention": {
+            "schedule": {"purge_after_days": {"skipped": 7, "failure": 30, "success": -1}},
+            "sensor": {"purge_after_days": {"skipped": 7, "failure": 30, "success": 90}},
+        },
+    }
+    found = folder(settings)
+    found.mkdir(parents=True, exist_ok=True)
+    (found / _YAML).write_text(yaml.safe_dump(content, sort_keys=True))
+    return found
+
+
+def variables(desk: Desk, played: bool) -> Mapping[str, str]:
+    """The environment of every process of the console."""
+    settings = desk.settings()
+    more = {
+        "DAGSTER_HOME": str(folder(settings).absolute()),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+        "PLUMBLINE_HOME": str(settings.home.absolute()),
+        "PLUMBLINE_OUT": str(settings.out.absolute()),
+        "PLUMBLINE_BASE_URL": desk.base_url,
+        "PLUMBLINE_STACK": desk.stack,
+    }
+    return environment(**more, **({PLAYED: "1"} if played else {}))
+
+
+def command(port: int) -> list[str]:
+    """Web server, daemon and code server on the loopback interface."""
+    dagster = [sys.executable, "-m", "dagster"]
+    return [*dagster, "dev", "-m", MODULE, "-h", LOOPBACK, "-p", str(port), "--log-level", "warning"]
