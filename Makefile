@@ -8,7 +8,7 @@ SOURCES := $(shell find streaming -name '*.py' -not -path '*/__pycache__/*')
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup warm demo demo-small stack test test-stack test-render soak chaos bench lint lock clean
+.PHONY: help setup warm demo demo-small stack test test-stack test-terraform test-render soak chaos bench lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test: $(READY)  ## Tests that need Python only
 
 test-stack: $(READY)  ## Tests on real Kafka and Flink (Java, Maven)
 	$(PYTEST) -m "stack and not soak"
+
+test-terraform: $(READY)  ## The infrastructure: Terraform's tests, and policy over its plans
+	$(PYTEST) -m "terraform and not soak"
 
 test-render: $(READY)  ## Workbooks drawn by LibreOffice
 	$(PYTEST) -m "render and not soak"
