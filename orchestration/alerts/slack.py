@@ -72,6 +72,8 @@ class SlackChannel:
     """A channel of Slack."""
 
     access: SlackAccess
+    timeout_s: float = field(default_factory=lambda: house()["slack"]["timeout_s"])
+    """Of one call."""
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,7 +85,7 @@ class SlackChannel:
         self._client = WebClient(
             self.access.token,
             base_url=self.access.api,
-            timeout=house()["slack"]["timeout_s"],
+            timeout=self.timeout_s,  # type: ignore[arg-type]  whole seconds by its hint, handed on to the socket
             retry_handlers=[],  # of its own: a call repeated without looking may post twice
             logger=quiet,
         )
