@@ -11,6 +11,7 @@ from orchestration.errors import UserError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("demo:demo", "Generate a trading day, run it, prove it and publish its reports."),
+    "dev": ("dev:dev", "Open the console: Dagster with days of history and a played session."),
     "ingest": ("ingest:ingest", "Load your own events from CSV, JSON lines or Parquet."),
     "run": ("day:run", "Run a day: jobs, cuts, proof, checks, gate, reports."),
     "replay": ("day:replay", "Recompute sealed cuts from raw events and compare every value."),
@@ -19,8 +20,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "override": ("day:override", "Answer for a failed check: two people, a reason, an end."),
     "cuts": ("look:cuts", "List sealed cuts: versions, digests, proof, gate."),
     "as-of": ("look:as_of", "Positions, P&L and margin at any time of a day."),
+    "trace": ("trace:trace", "From a cell to the events it was made of, and from an event to its cells."),
     "calc": ("calc:calc", "Put your own cases to the production rules."),
     "ledger": ("ledger:ledger", "The record of everything that was done."),
+    "alerts": ("alerts:alerts", "What somebody must know, and its way to Slack."),
     "stack": ("orchestration.stack.cli:stack", "Kafka, Flink and their workers on this machine."),
     "jobs": ("orchestration.jobs.cli:jobs_group", "The applications as Flink jobs on that stack."),
     "topics": ("topics:topics", "The topics, settings and access that the chain wants of Kafka."),

@@ -1,5 +1,6 @@
 """What changed between two versions of a cut: every cell with old, new and change."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,27 +63,68 @@ def difference(first: SealedCut, second: SealedCut) -> pa.Table:
     return found.sort_by([(name, "ascending") for name in CHANGES.key]).combine_chunks()
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Two versions of one table side by side, by key."""
+
+    schema: Table
+    rows: pa.Table
+    came: pa.Array
+    """bool by row: only the new version has it."""
+    went: pa.Array
+
+    @classmethod
+    def of(cls, schema: Table, old: pa.Table, new: pa.Table) -> "Joined":
+        key = list(schema.key)
+        values = [column.name for column in schema.business if column.name not in key]
+        sides = []
+        for rows, mark in ((old, _OLD), (new, _NEW)):
+            named = rows.select([*key, *values]).rename_columns([*key, *(mark + name for name in values)])
+            sides.append(named.append_column(mark, pa.array([True] * rows.num_rows, pa.bool_())))
+        joined = sides[0].join(sides[1], key, join_type="full outer").combine_chunks()
+        came, went = (pc.is_null(joined[mark]).combine_chunks() for mark in (_OLD, _NEW))
+        return cls(schema, joined, came, went)
+
+    @property
+    def values(self) -> list[Column]:
+        """The columns that are compared."""
+        return [column for column in self.schema.business if column.name not in self.schema.key]
+
+    def pair(self, column: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+        """Old and new values of a column."""
+        return self.rows[_OLD + column], self.rows[_NEW + column]
+
+    def differs(self, column: str) -> pa.Array:
+        """bool by row; True in every column of a row that came or went."""
+        left, right = self.pair(column)
+        unequal = pc.fill_null(pc.not_equal(left, right), pc.xor(pc.is_null(left), pc.is_null(right)))
+        return pc.or_(unequal.combine_chunks(), pc.or_(self.came, self.went))
+
+
+def changed_cells(schema: Table, old: pa.Table, new: pa.Table) -> dict[tuple, frozenset[str]]:
+    """Key of every row that differs, with its changed columns; all of them where the row came or went."""
+    joined = Joined.of(schema, old, new)
+    keys = [joined.rows[name] for name in schema.key]
+    found: dict[tuple, set[str]] = {}
+    whole = pc.or_(joined.came, joined.went)
+    masks = [(name, whole) for name in schema.key]
+    for name, mask in (*masks, *((column.name, joined.differs(column.name)) for column in joined.values)):
+        for key in zip(*(column.filter(mask).to_pylist() for column in keys), strict=True):
+            found.setdefault(key, set()).add(name)
+    return {key: frozenset(columns) for key, columns in found.items()}
+
+
 def _table_changes(schema: Table, old: pa.Table, new: pa.Table) -> list[pa.Table]:
-    key = list(schema.key)
-    values = [column for column in schema.business if column.name not in key]
-    sides = []
-    for rows, mark in ((old, _OLD), (new, _NEW)):
-        named = rows.select([*key, *(column.name for column in values)])
-        named = named.rename_columns([*key, *(mark + column.name for column in values)])
-        sides.append(named.append_column(mark, pa.array([True] * rows.num_rows, pa.bool_())))
-    joined = sides[0].join(sides[1], key, join_type="full outer").combine_chunks()
-    came, went = pc.is_null(joined[_OLD]), pc.is_null(joined[_NEW])
-    names = [pc.binary_join_element_wise(name, pc.cast(joined[name], pa.string()), "=") for name in key]
+    joined = Joined.of(schema, old, new)
+    names = [pc.binary_join_element_wise(name, pc.cast(joined.rows[name], pa.string()), "=") for name in schema.key]
     text = pc.binary_join_element_wise(*names, ", ")
     found = []
-    for column in values:
-        left, right = joined[_OLD + column.name], joined[_NEW + column.name]
-        unequal = pc.fill_null(pc.not_equal(left, right), pc.xor(pc.is_null(left), pc.is_null(right)))
-        found.append(_rows(schema.name, column, text, left, right, pc.or_(unequal, pc.or_(came, went))))
-    if not values:
+    for column in joined.values:
+        found.append(_rows(schema.name, column, text, *joined.pair(column.name), joined.differs(column.name)))
+    if not joined.values:
         blank = Column("", TEXT)
-        left, right = (pc.if_else(gone, "none", "row") for gone in (came, went))
-        found.append(_rows(schema.name, blank, text, left, right, pc.or_(came, went)))
+        left, right = (pc.if_else(gone, "none", "row") for gone in (joined.came, joined.went))
+        found.append(_rows(schema.name, blank, text, left, right, pc.or_(joined.came, joined.went)))
     return [rows for rows in found if rows.num_rows]
 
 

@@ -37,6 +37,8 @@ class CellSource:
     """The keys of the sealed rows it is made of."""
     value: object
     """Exactly as sealed or summed; the sheet's Summary rounds amounts to 0.01."""
+    decided_by: tuple[str, ...]
+    """The columns of those rows that it hangs on."""
 
 
 def cells_path(workbook: Path) -> Path:
@@ -86,7 +88,7 @@ def cell_source(document: Mapping, sheet: str, cell: str, cut: SealedCut | Table
     assert sealed is not None
     keys = tuple({name: sealed[name][int(row)].as_py() for name in TABLES[source.table].key} for row in rows)
     value = read(tables, source) if "cells" in place else sealed[source.column][int(rows[0])].as_py()
-    return CellSource(source.table, source.column, source.how, source.negate, keys, value)
+    return CellSource(source.table, source.column, source.how, source.negate, keys, value, source.decided_by)
 
 
 def cells_of(document: Mapping, cut: SealedCut | Tables, table: str, key: Mapping[str, object]) -> list[str]:
@@ -111,6 +113,42 @@ def cells_of(document: Mapping, cut: SealedCut | Tables, table: str, key: Mappin
             if number is not None:
                 found += [f"{sheet}!{letter}{number}" for letter in place["columns"]]
     return found
+
+
+Changes = Mapping[str, Mapping[tuple, frozenset[str]]]
+"""Table -> key of a changed row -> its changed columns."""
+
+
+def cells_touched(document: Mapping, tables: Tables, otherwise: Tables, changes: Changes) -> list[str]:
+    """The cells of a workbook that would show something else with the tables of ``otherwise``.
+
+    ``changes``: the rows in which the two differ. Rows that only ``otherwise`` has stand in no cell.
+    """
+    _same_cut(document, tables.cut)
+    rows = {table: _row_numbers(tables, table) for table in changes}
+    found = []
+    for sheet, place in document["sheets"].items():
+        if "cells" in place:
+            for cell, entry in place["cells"].items():
+                source = source_of(entry)
+                if source.table in changes and read(tables, source) != read(otherwise, source):
+                    found.append(f"{sheet}!{cell}")
+        elif place["table"] in changes:
+            for key, columns in changes[place["table"]].items():
+                row = rows[place["table"]].get(key)
+                number = None if row is None else _sheet_row(place, row)
+                if number is not None:
+                    shown = place["columns"].items()
+                    found += [f"{sheet}!{at}{number}" for at, name in shown if name in columns]
+    return found
+
+
+def _row_numbers(tables: Tables, table: str) -> dict[tuple, int]:
+    rows = tables.get(table)
+    if rows is None:
+        return {}
+    columns = [rows[name].to_pylist() for name in TABLES[table].key]
+    return {key: number for number, key in enumerate(zip(*columns, strict=True))}
 
 
 def _holder(source: Source, value: object) -> Source:

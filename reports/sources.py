@@ -34,11 +34,14 @@ def cents(value: Decimal) -> Decimal:
 
 
 class Tables:
-    """The tables of one cut, each read once; None where the cut has none of that name."""
+    """The tables of one cut, each read once; None where the cut has none of that name.
 
-    def __init__(self, cut: SealedCut):
+    ``instead`` puts other rows in the place of some tables: the same cut, had something been otherwise.
+    """
+
+    def __init__(self, cut: SealedCut, instead: Mapping[str, pa.Table] | None = None):
         self.cut = cut
-        self._read: dict[str, pa.Table] = {}
+        self._read: dict[str, pa.Table] = dict(instead or {})
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -72,6 +75,12 @@ class Source:
     by: str = ""
     """Column whose smallest value comes first; with a leading ``-`` the largest."""
     negate: bool = False
+
+    @property
+    def decided_by(self) -> tuple[str, ...]:
+        """The columns that its value hangs on: its own, those that select, the one that orders."""
+        named = (self.column, *(column for column, _, _ in self.where), self.by.lstrip("-"))
+        return tuple(dict.fromkeys(name for name in named if name))
 
     def document(self) -> dict[str, object]:
         """As JSON, defaults left out."""
