@@ -1,10 +1,13 @@
-"""The alerts of a home: where everybody else tells what happened, and from where it is delivered."""
+"""The alerts of a home: where everybody else tells what happened, and from where it is delivered.
+
+What only the clock's rules need is imported when they need it: a delivery should start fast.
+"""
 
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestration import calendar
 from orchestration.alerts import rules
@@ -14,16 +17,14 @@ from orchestration.alerts.links import Links
 from orchestration.alerts.outbox import SENT, Message, Outbox
 from orchestration.alerts.settings import SlackAccess, house
 from orchestration.alerts.slack import Channel, SlackChannel
-from orchestration.checks import read_checks
-from orchestration.days import end_of_day, marked_cuts, newest_versions
 from orchestration.ledger import Ledger
 from orchestration.process import environment as process_environment
 from orchestration.process import module_command
-from orchestration.publish import current
 from orchestration.settings import Settings
-from streaming.cuts import SealedCut, UnknownCutError, open_cut
-from streaming.engine.epochs import EPOCHS, EpochIndex
-from streaming.log.files import FilesLog
+
+if TYPE_CHECKING:
+    from streaming.cuts import SealedCut
+    from streaming.engine.epochs import EpochIndex
 
 HEARTBEAT, TEST = "heartbeat", "test"
 _JOIN_S = 30
@@ -34,7 +35,7 @@ def outbox_of(settings: Settings) -> Outbox:
     return Outbox(settings.home / "alerts.sqlite")
 
 
-def checked(settings: Settings, cut: SealedCut, results: Sequence[Mapping[str, Any]], at: datetime) -> None:
+def checked(settings: Settings, cut: "SealedCut", results: Sequence[Mapping[str, Any]], at: datetime) -> None:
     """The checks of a cut's newest version are there: what failed goes into the outbox, and its limits and notices."""
     outbox = outbox_of(settings)
     outbox.observe(f"checks {cut.id}", rules.of_checks(cut, results), at)
@@ -55,16 +56,26 @@ def watching_run(settings: Settings, day: date, now: Callable[[], datetime]) -> 
 
 def watch_clock(settings: Settings, at: datetime) -> None:
     """What is late or at risk, for every recent business date of the home."""
-    if not settings.log.exists():
+    from streaming.engine.epochs import EPOCHS, EpochIndex
+    from streaming.log.files import FilesLog
+
+    log = FilesLog(settings.log) if settings.log.exists() else None
+    if log is None or EPOCHS not in log.topics():
         return
-    log = FilesLog(settings.log)
-    if EPOCHS not in log.topics():
-        return
-    outbox = outbox_of(settings)
-    cuts = marked_cuts(EpochIndex(log))
-    newest = _newest_end_of_day(settings, [cut.epoch.day for cut in cuts])
-    for day in sorted({cut.epoch.day for cut in cuts}):
-        if at <= calendar.session(day).end_of_day + timedelta(days=house()["late"]["watch_days"]):
+    index = EpochIndex(log)
+    end = index.refresh()
+    if end and _is_recent(index[end - 1].day, at):
+        _watch_days(settings, index, at)
+
+
+def _watch_days(settings: Settings, index: "EpochIndex", at: datetime) -> None:
+    from orchestration.days import end_of_day, marked_cuts, newest_versions
+
+    outbox, cuts = outbox_of(settings), marked_cuts(index)
+    days = sorted({cut.epoch.day for cut in cuts})
+    newest = next((found for day in reversed(days) if (found := _sealed(settings, day)) is not None), None)
+    for day in days:
+        if _is_recent(day, at):
             marked = newest_versions([cut for cut in cuts if cut.id == end_of_day(day)])
             progress = _progress(settings, day, marked[-1].version if marked else 0, newest)
             outbox.observe(f"clock {day}", rules.of_clock(progress, at), at)
@@ -138,7 +149,14 @@ def delivering_beside(settings: Settings, environment: Mapping[str, str]) -> Ite
         process.wait()
 
 
-def _progress(settings: Settings, day: date, version: int, newest: SealedCut | None) -> rules.Progress:
+def _is_recent(day: date, at: datetime) -> bool:
+    return at <= calendar.session(day).end_of_day + timedelta(days=house()["late"]["watch_days"])
+
+
+def _progress(settings: Settings, day: date, version: int, newest: "SealedCut | None") -> rules.Progress:
+    from orchestration.checks import read_checks
+    from orchestration.publish import current
+
     sealed = _sealed(settings, day)
     is_checked = sealed is not None and sealed.version == version and read_checks(sealed) is not None
     published = current(settings.out, day.isoformat()) is not None
@@ -146,15 +164,10 @@ def _progress(settings: Settings, day: date, version: int, newest: SealedCut | N
     return rules.Progress(day, is_checked, published, missing)
 
 
-def _newest_end_of_day(settings: Settings, days: Sequence[date]) -> SealedCut | None:
-    for day in sorted(set(days), reverse=True):
-        found = _sealed(settings, day)
-        if found is not None:
-            return found
-    return None
+def _sealed(settings: Settings, day: date) -> "SealedCut | None":
+    from orchestration.days import end_of_day
+    from streaming.cuts import UnknownCutError, open_cut
 
-
-def _sealed(settings: Settings, day: date) -> SealedCut | None:
     try:
         return open_cut(settings.store, end_of_day(day))
     except UnknownCutError:

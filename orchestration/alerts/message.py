@@ -56,7 +56,8 @@ def blocks(message: Message, links: Links) -> list[dict[str, Any]]:
     """Header, facts, worst rows, links."""
     alert, recovered = message.alert, message.kind == RECOVERED
     icon = ":large_green_circle:" if recovered else _ICONS[alert.severity]
-    made = [{"type": "header", "text": {"type": "plain_text", "text": _cut(headline(message), HEADER_MAX)}}]
+    head = {"type": "plain_text", "text": _cut(headline(message), HEADER_MAX)}
+    made: list[dict[str, Any]] = [{"type": "header", "text": head}]
     facts = _facts(message)
     made.append(_section(f"{icon} {_escaped(facts[0][1])}"))
     fields = [{"type": "mrkdwn", "text": _cut(f"*{name}*\n{_escaped(value)}", FIELD_MAX)} for name, value in facts[1:]]

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestration import calendar
 from orchestration.alerts.alert import CRITICAL, ROWS_MAX, WARNING, Alert
 from orchestration.alerts.settings import house
-from streaming.cuts import SealedCut
-from streaming.risk import rulebook
+
+if TYPE_CHECKING:
+    from streaming.cuts import SealedCut
+    from streaming.risk.rulebook import Rules
 
 FINANCE, PLATFORM = "regulatory reporting", "platform"
 _NOTHING = Decimal(0)
@@ -21,12 +23,12 @@ _FIRST_WORDS = 400
 """Characters of an error that an alert repeats."""
 
 
-def as_of(cut: SealedCut) -> str:
+def as_of(cut: "SealedCut") -> str:
     """The time of a cut."""
     return datetime.fromtimestamp(cut.manifest["time"] / 1e6, UTC).isoformat(timespec="seconds")
 
 
-def of_checks(cut: SealedCut, results: Iterable[Mapping[str, Any]]) -> list[Alert]:
+def of_checks(cut: "SealedCut", results: Iterable[Mapping[str, Any]]) -> list[Alert]:
     """Every critical and warning check that failed, blocking or not."""
     return [
         Alert(
@@ -48,7 +50,7 @@ def of_checks(cut: SealedCut, results: Iterable[Mapping[str, Any]]) -> list[Aler
     ]
 
 
-def of_limits(cut: SealedCut) -> list[Alert]:
+def of_limits(cut: "SealedCut") -> list[Alert]:
     """One alert for each metric with a limit that is amber, red, or could not be looked at."""
     if "limits" not in cut.tables:
         return []
@@ -59,7 +61,7 @@ def of_limits(cut: SealedCut) -> list[Alert]:
     return [_limit_alert(cut, metric, rows) for metric, rows in sorted(by_metric.items())]
 
 
-def of_notices(cut: SealedCut) -> list[Alert]:
+def of_notices(cut: "SealedCut") -> list[Alert]:
     """Every early warning, restriction or notice test of the capital computation that fires."""
     if "notices" not in cut.tables:
         return []
@@ -145,18 +147,18 @@ def of_lags(lags: Mapping[str, float], at: datetime) -> list[Alert]:
 
 def reserve_due(day: date) -> datetime:
     """When a reserve deposit computed as of a day must be in the bank: 15c3-3(e)(3)."""
-    rules = rulebook.load().at(day)
+    rules = _rules(day)
     sessions = _sessions_after(day, int(rules.value("reserve.deposit.due_sessions")))
     return calendar.session(sessions[-1]).open + timedelta(hours=float(rules.value("reserve.deposit.due_hours")))
 
 
 def filing_due(day: date) -> datetime:
     """By when the day's transaction reports must be filed: the close of the working day that the rulebook names."""
-    rules = rulebook.load().at(day)
+    rules = _rules(day)
     return calendar.session(_sessions_after(day, int(rules.value("mifid.due_business_days")))[-1]).close
 
 
-def reserve_shortfalls(cut: SealedCut, newest: SealedCut) -> dict[str, Decimal]:
+def reserve_shortfalls(cut: "SealedCut", newest: "SealedCut") -> dict[str, Decimal]:
     """Kind of account -> what a cut's computation requires beyond what is in the bank as of a newer cut, USD."""
     required, there = _headlines(cut), _headlines(newest)
     found = {}
@@ -167,13 +169,13 @@ def reserve_shortfalls(cut: SealedCut, newest: SealedCut) -> dict[str, Decimal]:
     return found
 
 
-def _headlines(cut: SealedCut) -> dict[str, Decimal]:
+def _headlines(cut: "SealedCut") -> dict[str, Decimal]:
     return (
         {row["name"]: row["value"] for row in cut.table("headlines").to_pylist()} if "headlines" in cut.tables else {}
     )
 
 
-def _limit_alert(cut: SealedCut, metric: str, rows: Sequence[Mapping[str, Any]]) -> Alert:
+def _limit_alert(cut: "SealedCut", metric: str, rows: Sequence[Mapping[str, Any]]) -> Alert:
     order = {"RED": 0, "NOT_EVALUATED": 1, "AMBER": 2}
     rows = sorted(rows, key=lambda row: (order[row["status"]], -_breach(row), row["name"]))
     counts = {status: sum(row["status"] == status for row in rows) for status in order}
@@ -237,6 +239,12 @@ def _reserve(day: date, kind: str, shortfall: Decimal, due: datetime, at: dateti
         f"deposited by {_iso(due)}", f"{state}: {shortfall:,} USD to be deposited", FINANCE,
         "Instruct the deposit and send the bank balance; a missed deposit needs a notice the same day.",
     )  # fmt: skip
+
+
+def _rules(day: date) -> "Rules":
+    from streaming.risk import rulebook  # compiles: only where a due time is asked for
+
+    return rulebook.load().at(day)
 
 
 def _sessions_after(day: date, count: int) -> list[date]:

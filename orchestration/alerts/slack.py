@@ -85,7 +85,7 @@ class SlackChannel:
         self._client = WebClient(
             self.access.token,
             base_url=self.access.api,
-            timeout=self.timeout_s,  # type: ignore[arg-type]  whole seconds by its hint, handed on to the socket
+            timeout=self.timeout_s,  # type: ignore[arg-type]  # whole by its hint, handed on to the socket
             retry_handlers=[],  # of its own: a call repeated without looking may post twice
             logger=quiet,
         )
@@ -114,13 +114,16 @@ class SlackChannel:
         from slack_sdk.errors import SlackApiError
 
         try:
-            as_json = method == "chat.postMessage"
-            sent = {"json": dict(arguments)} if as_json else {"data": dict(arguments)}
-            return self._client.api_call(method, **sent).data  # type: ignore[return-value]
+            if method == "chat.postMessage":
+                answer = self._client.api_call(method, json=dict(arguments))
+            else:
+                answer = self._client.api_call(method, data=dict(arguments))
         except SlackApiError as error:
             raise _meaning(method, error.response) from None
         except OSError as error:  # refused, reset, timed out: URLError and TimeoutError are OSErrors
             raise UncertainError(f"{method}: {type(error).__name__}") from None
+        assert isinstance(answer.data, dict)
+        return answer.data
 
 
 def _stamp_of(message_id: str, messages: Iterable[Mapping[str, Any]]) -> str:
@@ -144,6 +147,6 @@ def _meaning(method: str, response: Any) -> Exception:
         return UncertainError(f"{method}: status {response.status_code}")
     if code in _ACCESS:
         return SlackAccessError(f"Slack: {method}: expected a token and a channel that may be used, found {code}")
-    if len(code) > len("unknown") and not code.replace("_", "").isalnum():
+    if not code.replace("_", "").isalnum():
         return UncertainError(f"{method}: an answer that is not Slack's")
     return MessageRefusedError(f"{method}: {code}")
