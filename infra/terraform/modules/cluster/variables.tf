@@ -99,7 +99,7 @@ variable "administrator_role_arns" {
 }
 
 variable "images" {
-  description = "Container images that are built for the platform."
+  description = "Container images of the platform: four that are built, and the proxy, which is copied."
   type        = list(string)
-  default     = ["code-location", "sdk-harness", "flink", "job-server"]
+  default     = ["code-location", "sdk-harness", "flink", "job-server", "oauth2-proxy"]
 }
