@@ -19,7 +19,6 @@ from orchestration.console.assets import (
     MAX_RUNTIME_S,
 )
 from orchestration.console.desk import Desk
-from orchestration.console.partitions import business_days, intraday_cuts
 from orchestration.console.topology import topology
 from orchestration.errors import UserError
 
@@ -31,28 +30,24 @@ DAY_ASSETS = [END_OF_DAY_KEY, CERTIFICATE_KEY, CHECKS, dg.AssetKey("data_docs"),
 day = dg.define_asset_job(
     "day",
     selection=dg.AssetSelection.assets(*DAY_ASSETS),
-    partitions_def=business_days,
     description="The end of day: seal, prove, check, publish.",
     tags=_TAGS,
 )
 cut = dg.define_asset_job(
     "cut",
     selection=dg.AssetSelection.assets(INTRADAY_KEY),
-    partitions_def=intraday_cuts,
     description="One half-hourly cut.",
     tags=_TAGS,
 )
 reserve_morning = dg.define_asset_job(
     "reserve_morning",
     selection=dg.AssetSelection.assets("reserve"),
-    partitions_def=business_days,
     description="The reserve formulas as of the session before.",
     tags=_TAGS,
 )
 backtest_week = dg.define_asset_job(
     "backtest_week",
     selection=dg.AssetSelection.assets("var_backtest"),
-    partitions_def=business_days,
     description="The VaR backtest as of the last session of the week.",
     tags=_TAGS,
 )
