@@ -1,5 +1,6 @@
 """A business day from events to published reports, stage by stage. Each stage takes up where a killed one stopped."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestration import edge, generated
+from orchestration.alerts import desk as alerts
 from orchestration.checks import failed, manifest_digest, read_checks, run_checks
 from orchestration.days import MarkedCut, end_of_day, marked_cuts, newest_versions, seal_ready
 from orchestration.errors import UserError
@@ -80,17 +82,19 @@ def run_day(home: Home, day: date, show: Display, host: str = LOOP) -> Outcome:
     """Everything behind the closed epochs of a day: jobs, seal, proof, checks, gate, reports, publication."""
     cuts = newest_versions(home.cuts(day))
     home.record("run", {"date": day.isoformat(), "code": edge.code_version(), "host": host})
-    unproved = [cut for cut in cuts if _proof(home, cut) is None]
-    with _proving(home, unproved) as proof:
-        run_jobs(home, show, host)
-        seal(home, show)
-        if proof is not None:
-            _certify(home, proof, unproved, show)
-    sealed = home.sealed(cuts[-1])
-    checks = check(home, sealed, show)
-    certificates = [found for cut in cuts if (found := _proof(home, cut)) is not None]
-    decision = gate(sealed, home.ledger, edge.now())
-    published = publish_cut(home, sealed, show) if decision.is_open else None
+    with alerts.watching_run(home.settings, day, os.environ, edge.now):
+        unproved = [cut for cut in cuts if _proof(home, cut) is None]
+        with _proving(home, unproved) as proof:
+            run_jobs(home, show, host)
+            seal(home, show)
+            if proof is not None:
+                _certify(home, proof, unproved, show)
+        sealed = home.sealed(cuts[-1])
+        checks = check(home, sealed, show)
+        with alerts.delivering_beside(home.settings, os.environ):  # reports never wait for Slack
+            certificates = [found for cut in cuts if (found := _proof(home, cut)) is not None]
+            decision = gate(sealed, home.ledger, edge.now())
+            published = publish_cut(home, sealed, show) if decision.is_open else None
     return Outcome(sealed, certificates, checks, decision, published)
 
 
@@ -190,14 +194,20 @@ def certify(home: Home, day: date, show: Display) -> list[Mapping]:
 
 
 def check(home: Home, cut: SealedCut, show: Display, again: bool = False) -> Mapping:
-    """Run the expectations over a sealed cut; where their results are there, only ``again``."""
+    """Run the expectations over a sealed cut; where their results are there, only ``again``. Failures become alerts."""
     found = read_checks(cut)
-    if found is not None and not again:
-        return found
+    if found is None or again:
+        found = _run_checks(home, cut, show)
+    alerts.checked(home.settings, cut, found["results"], edge.now())
+    return found
+
+
+def _run_checks(home: Home, cut: SealedCut, show: Display) -> Mapping:
     stage = show.stage("check")
     before = earlier_cuts(home, cut)
     proof = certificate(home.settings.store, cut.id, cut.version)
-    found = run_checks(cut, proof, before[-1] if before else None, home.settings.scratch / "checks")
+    docs = home.settings.docs / cut.id / f"v{cut.version}"
+    found = run_checks(cut, proof, before[-1] if before else None, home.settings.scratch / "checks", docs)
     failures = [row["check"] for row in failed(found["results"])]
     home.record("checks", {"cut": cut.id, "version": cut.version, "failed": failures})
     stage.finish(f"{len(found['results'])} checks, {len(failures)} failed")

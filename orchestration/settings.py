@@ -40,6 +40,11 @@ class Settings:
         return self.home / "ledger.jsonl"
 
     @property
+    def docs(self) -> Path:
+        """Data Docs, a folder for each version of a cut."""
+        return self.home / "docs"
+
+    @property
     def scratch(self) -> Path:
         """Files that no one needs after the process that made them."""
         return self.home / "scratch"

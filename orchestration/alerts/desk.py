@@ -43,13 +43,17 @@ def checked(settings: Settings, cut: "SealedCut", results: Sequence[Mapping[str,
 
 
 @contextmanager
-def watching_run(settings: Settings, day: date, now: Callable[[], datetime]) -> Iterator[None]:
-    """A run that raises is an alert; the next one that ends well is its recovery."""
+def watching_run(
+    settings: Settings, day: date, environment: Mapping[str, str], now: Callable[[], datetime]
+) -> Iterator[None]:
+    """A run that raises is an alert, delivered before it ends; the next one that ends well is its recovery."""
     outbox = outbox_of(settings)
     try:
         yield
     except Exception as error:
         outbox.observe(f"run {day}", rules.of_run(day, error, now()), now())
+        with delivering_beside(settings, environment):
+            pass
         raise
     outbox.observe(f"run {day}", [], now())
 

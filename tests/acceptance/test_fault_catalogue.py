@@ -8,16 +8,25 @@ day here is not replayed. Twenty clean days raise nothing.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from expectations import CRITICAL, WARNING
+from orchestration.alerts import desk
+from orchestration.alerts.delivery import Delivery
+from orchestration.alerts.links import Links
+from orchestration.alerts.settings import SlackAccess
+from orchestration.alerts.slack import SlackChannel
+from orchestration.ledger import Ledger
+from orchestration.settings import Settings
 from streaming.demo import FAULTS, DaySpec
 from streaming.demo.world import build
 from streaming.engine.epochs import Mark
 from streaming.engine.runner import ApplicationError
 from tests.kit.faulty_day import FaultyDay, Judged, closing_marks, minutes_of
+from tests.kit.slack_fake import SlackFake
 
 ACCOUNTS, TRADES, PRICES = 12, 2_500, 20_000
 """The smallest day on which every fault can be seen: held options, a thousand trades, quotes until the bell."""
@@ -197,6 +206,26 @@ def test_a_corrected_fault_recovers_without_manual_work(days, day, name, request
 def test_the_gate_of_the_corrected_first_day_is_held_by_nothing_but_the_missing_replay(days):
     assert days.corrected("first").failed == {}
     assert days.corrected("first").held_by == {"certificate"}
+
+
+def test_every_failure_of_a_day_reaches_slack_and_its_correction_recovers_in_the_same_thread(days, tmp_path):
+    settings = Settings(tmp_path / "home", tmp_path / "out")
+    outbox, noon = desk.outbox_of(settings), datetime(2026, 11, 20, 17, tzinfo=UTC)
+    with SlackFake() as slack:
+        channel = SlackChannel(SlackAccess(slack.token, slack.channel, slack.url))
+        work = Delivery(outbox, channel, Ledger(settings.ledger), Links(), "test", lambda: noon, lambda _: None)
+        for judged in (days.faulty("first"), days.corrected("first")):
+            desk.checked(settings, judged.cut, list(judged.results.values()), noon)
+            done = work.run()
+            assert (done.waiting, done.refused) == (0, 0)
+        opened = {m["metadata"]["event_payload"]["key"]: m for m in slack.messages if "thread_ts" not in m}
+        recovered = [m for m in slack.messages if m["metadata"]["event_payload"]["kind"] == "recovered"]
+    failed = days.faulty("first").failed
+    for check, severity in failed.items():
+        assert opened[f"2020-03-16/eod:{check}"]["text"].startswith(f"{severity.upper()}: {check}")
+    threads = {m["metadata"]["event_payload"]["key"]: m["thread_ts"] for m in recovered}
+    assert {f"2020-03-16/eod:{check}" for check in failed} <= set(threads)
+    assert all(opened[key]["ts"] == thread for key, thread in threads.items())
 
 
 def test_the_clean_day_raises_no_alarm(tmp_path):

@@ -73,12 +73,16 @@ class FaultyDay:
 
     def run(self) -> Judged:
         """The day as it was generated, faults included."""
+        self.feed()
+        return self._judge()
+
+    def feed(self) -> None:
+        """Append the day and close its epochs."""
         log = self.home.log
         writer, clock = log.writer("feed"), Clock(log, self.spec.date, self._versions, marks=self._marks)
         for chunk in generate(self.spec):
             writer.commit([record for name, part in chunk.topics.items() for record in self._records(name, part)])
         clock.advance(self._marks[-1].time)
-        return self._judge()
 
     def correct(self) -> Judged:
         """The correcting events arrive: the end of day restated."""
