@@ -159,8 +159,7 @@ def expectation_checks(context: dg.AssetExecutionContext, desk: Desk) -> Iterato
         if checks.incomplete(rows):
             rows = pipeline.check(work.home, cut, Silent(), again=True)["results"]
         decision = gate(cut, work.home.ledger, edge.now())
-    bad = [row for row in rows if not row["passed"]]
-    page = stages.write_docs(desk, cut) if bad else stages.site(desk, cut) / "index.html"
+    page = stages.site(desk, cut) if decision.is_open else stages.write_docs(desk, cut)
     found = checks.failures(rows) | {
         "gate": "open" if decision.is_open else "shut",
         "holds": "; ".join(f"{hold.check}: {hold.reason}" for hold in decision.holds) or "none",
@@ -177,6 +176,7 @@ def expectation_checks(context: dg.AssetExecutionContext, desk: Desk) -> Iterato
     group_name=CUTS,
     owners=[CONTROL],
     kinds={"greatexpectations", "html"},
+    automation_condition=dg.AutomationCondition.eager(),
 )
 def data_docs(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResult:
     """Great Expectations' pages of the day's results, for a browser."""

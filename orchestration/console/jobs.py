@@ -25,7 +25,7 @@ from orchestration.errors import UserError
 _TAGS = {"dagster/max_runtime": str(MAX_RUNTIME_S)}
 _BRANCH = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 
-DAY_ASSETS = [END_OF_DAY_KEY, CERTIFICATE_KEY, CHECKS, dg.AssetKey("data_docs"), *map(dg.AssetKey, BOOKS), LEDGER_KEY]
+DAY_ASSETS = [END_OF_DAY_KEY, CERTIFICATE_KEY, CHECKS, *map(dg.AssetKey, BOOKS), LEDGER_KEY]
 
 day = dg.define_asset_job(
     "day",

@@ -157,5 +157,13 @@ def restatement_sensor(context: dg.SensorEvaluationContext, desk: Desk) -> dg.Se
     return dg.SensorResult(asset_events=[proposal(late, day)], cursor=told)
 
 
-SENSORS = [streams_sensor, restatement_sensor]
+docs_sensor = dg.AutomationConditionSensorDefinition(
+    "docs_sensor",
+    target=dg.AssetSelection.assets("data_docs"),
+    minimum_interval_seconds=INTERVAL_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Writes Data Docs behind new results; they take longer than the reports and hold nothing up.",
+)
+
+SENSORS = [streams_sensor, restatement_sensor, docs_sensor]
 CHECKS = [stream_health, nothing_after_the_close]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from orchestration import calendar
-from orchestration.checks import read_checks
+from orchestration.checks import RESULTS, cut_folder, read_checks
 from orchestration.console.desk import Desk, Work, docs_folder
 from orchestration.edge import code_version
 from orchestration.errors import UserError
@@ -107,15 +107,18 @@ def certify(work: Work, day: date) -> list[Mapping]:
 
 
 def site(desk: Desk, cut: SealedCut) -> Path:
-    """Where Data Docs of a cut lie."""
-    return docs_folder(desk.settings()) / cut.id / f"v{cut.version}"
+    """The first page of a cut's Data Docs, whether it is written or not."""
+    return docs_folder(desk.settings()) / cut.id / f"v{cut.version}" / "index.html"
 
 
 def write_docs(desk: Desk, cut: SealedCut) -> Path:
-    """Data Docs of the stored results; UserError where the checks never ran."""
+    """Data Docs of the stored results, unless they are there; UserError where the checks never ran."""
     from expectations import CheckResult, docs
 
-    found = read_checks(cut)
+    found, page = read_checks(cut), site(desk, cut)
     if found is None:
         raise UserError(f"{cut.id} v{cut.version}: expected check results, found none; materialise checks first")
-    return docs(cut, [CheckResult.from_dict(row) for row in found["results"]], site(desk, cut))
+    results = cut_folder(cut) / RESULTS
+    if page.exists() and page.stat().st_mtime >= results.stat().st_mtime:
+        return page
+    return docs(cut, [CheckResult.from_dict(row) for row in found["results"]], page.parent)
