@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "cuts": ("look:cuts", "List sealed cuts: versions, digests, proof, gate."),
     "as-of": ("look:as_of", "Positions, P&L and margin at any time of a day."),
     "trace": ("trace:trace", "From a cell to the events it was made of, and from an event to its cells."),
+    "diff": ("diff:diff", "What changed between two versions of a date, and which events made it."),
     "calc": ("calc:calc", "Put your own cases to the production rules."),
     "ledger": ("ledger:ledger", "The record of everything that was done."),
     "alerts": ("alerts:alerts", "What somebody must know, and its way to Slack."),

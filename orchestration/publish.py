@@ -86,9 +86,14 @@ def publish(cut: SealedCut, out: Path, ledger: Ledger, build: Build, who: str, a
     return made
 
 
+def read_publication(folder: Path) -> Mapping:
+    """What a version holds: cut, version, manifest digest, and the digest of each file."""
+    return orjson.loads((folder / PUBLICATION).read_bytes())
+
+
 def verify_published(folder: Path) -> list[str]:
     """The files of a version that are not what was published, by name; empty when all are."""
-    recorded = orjson.loads((folder / PUBLICATION).read_bytes())["files"]
+    recorded = read_publication(folder)["files"]
     return [name for name, digest in recorded.items() if not _matches(folder / name, digest)]
 
 
@@ -105,8 +110,7 @@ def _digest(path: Path) -> str:
 
 
 def _of_cut(folder: Path, cut: SealedCut) -> bool:
-    recorded = orjson.loads((folder / PUBLICATION).read_bytes())
-    return recorded["manifest"] == manifest_digest(cut)
+    return read_publication(folder)["manifest"] == manifest_digest(cut)
 
 
 def _write(folder: Path, cut: SealedCut, decision: Decision, build: Build) -> None:

@@ -19,7 +19,7 @@ from streaming.apps import chain
 from streaming.cuts import open_cut
 from streaming.engine.app import RAW_TOPICS, App, Job
 from streaming.engine.canonical import sort_by_key
-from streaming.engine.epochs import Epoch
+from streaming.engine.epochs import Epoch, EpochIndex
 from streaming.engine.runner import ShardRunner, ShardState, restore
 from streaming.engine.stretch import Position, StretchReader
 from streaming.log import Log, Span, Writer
@@ -109,12 +109,13 @@ class Rerun:
     epoch: Epoch
     log: ChosenLog
     start: Start
+    index: EpochIndex
 
     def shard(self, job: Job, shard: int) -> dict[str, pa.Table]:
         """One shard of a job, run from ``start`` through the epoch: what it seals there, by table."""
         count = self.log.topics()["trades"]
         runner = ShardRunner(job, shard, count, self._begin(job, shard))
-        reader = StretchReader(self.log, self.home.index, job, shard, runner.at.position)
+        reader = StretchReader(self.log, self.index, job, shard, runner.at.position)
         writer = self.log.writer(f"{job.name}-{shard}")
         while runner.at.position.epoch <= self.epoch.number:
             for stretch in reader.read(self.epoch.number):
@@ -146,14 +147,29 @@ class Rerun:
         return {name: sort_by_key(TABLES[name], pa.concat_tables(found)) for name, found in parts.items()}
 
 
+class OtherVersions(EpochIndex):
+    """The epochs of a log, under one set of versions whatever they announce."""
+
+    def __init__(self, log: Log, versions: Mapping[str, str]):
+        super().__init__(log)
+        self._other = dict(versions)
+
+    def versions(self, number: int) -> Mapping[str, str]:
+        return self._other
+
+
 @contextmanager
-def rerun(home: Home, epoch: Epoch, keep: Keep, start: Start) -> Iterator[Rerun]:
-    """A run over chosen events, with a scratch folder that goes with the block."""
+def rerun(
+    home: Home, epoch: Epoch, keep: Keep, start: Start, versions: Mapping[str, str] | None = None
+) -> Iterator[Rerun]:
+    """A run over chosen events (under other versions where some are given), in a scratch folder that goes with it."""
+    index = home.index if versions is None else OtherVersions(home.log, versions)
+    index.refresh()
     home.settings.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rerun-", dir=home.settings.scratch) as folder:
         log = ChosenLog(home.log, Path(folder), keep)
         try:
-            yield Rerun(home, epoch, log, start)
+            yield Rerun(home, epoch, log, start, index)
         finally:
             log.close()
 

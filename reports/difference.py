@@ -1,5 +1,6 @@
 """What changed between two versions of a cut: every cell with old, new and change."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reports.archive import replace_file
-from reports.book import Book
+from reports.book import Book, Page
 from reports.sources import Tables
 from streaming.cuts import SealedCut
 from streaming.schema.model import TEXT, Column, Table
@@ -38,7 +39,19 @@ CHANGES = Table(
     "Every cell that differs between two versions of a cut.",
 )
 """Not a sealed table: the difference of two."""
+PARTS = Table(
+    "parts",
+    ("table", "key", "column", "cause"),
+    (
+        *CHANGES.columns[:4],
+        Column("cause", TEXT, text="the event, or what else made it"),
+        *CHANGES.columns[4:],
+    ),
+    "Every change by its causes, one after the other; the parts of a cell add up to its change exactly.",
+)
 _OLD, _NEW = "old@", "new@"
+Tables_ = Mapping[str, pa.Table]
+"""Table by name."""
 
 
 def difference(first: SealedCut, second: SealedCut) -> pa.Table:
@@ -48,19 +61,44 @@ def difference(first: SealedCut, second: SealedCut) -> pa.Table:
     change of its total.
     """
     before, after = Tables(first), Tables(second)
-    parts = []
+    unequal = []
     for name in sorted(before.names | after.names):
-        schema = TABLES[name]
         same = first.manifest["tables"].get(name, {}).get("digest")
-        if same is not None and same == second.manifest["tables"].get(name, {}).get("digest"):
-            continue
+        if same is None or same != second.manifest["tables"].get(name, {}).get("digest"):
+            unequal.append(name)
+    sides = [{name: rows for name in unequal if (rows := cut.get(name)) is not None} for cut in (before, after)]
+    return difference_of(sides[0], sides[1])
+
+
+def difference_of(before: Tables_, after: Tables_) -> pa.Table:
+    """The changed cells of two sets of sealed tables, rows as in :data:`CHANGES`."""
+    parts = []
+    for name in sorted({*before, *after}):
+        schema = TABLES[name]
         empty = schema.arrow.empty_table()
-        old, new = before.get(name), after.get(name)
-        parts += _table_changes(schema, empty if old is None else old, empty if new is None else new)
+        old, new = before.get(name, empty), after.get(name, empty)
+        if not old.equals(new):
+            parts += _table_changes(schema, old, new)
+    return _sorted(CHANGES, parts)
+
+
+def attributed(worlds: Sequence[tuple[str, Tables_]]) -> pa.Table:
+    """What each cause changed, rows as in :data:`PARTS`: the difference from each set of tables to the next.
+
+    ``worlds`` begin with the old tables, whose cause is not looked at, and end with the new ones. So the parts of a
+    cell add up to its change whatever lies between; a cause is what its step added, given those before it.
+    """
+    parts = []
+    for (_, before), (cause, after) in zip(worlds[:-1], worlds[1:], strict=True):
+        rows = difference_of(before, after)
+        parts.append(rows.add_column(4, "cause", pa.array([cause] * rows.num_rows, TEXT)).cast(PARTS.arrow))
+    return _sorted(PARTS, parts)
+
+
+def _sorted(schema: Table, parts: Sequence[pa.Table]) -> pa.Table:
     if not parts:
-        return CHANGES.arrow.empty_table()
-    found = pa.concat_tables(parts)
-    return found.sort_by([(name, "ascending") for name in CHANGES.key]).combine_chunks()
+        return schema.arrow.empty_table()
+    return pa.concat_tables(parts).sort_by([(name, "ascending") for name in schema.key]).combine_chunks()
 
 
 @dataclass(frozen=True)
@@ -148,17 +186,39 @@ def _rows(table: str, column: Column, key, left, right, chosen) -> pa.Table:
     )
 
 
-def difference_workbook(first: SealedCut, second: SealedCut, path: Path) -> pa.Table:
-    """Write the Difference workbook of two versions and return the changes it lists."""
+CAUSED = Table(
+    "difference",
+    CHANGES.key,
+    (*CHANGES.columns, Column("causes", TEXT, text="each with what it added", required=False)),
+    CHANGES.text,
+)
+
+
+def with_causes(changes: pa.Table, parts: pa.Table) -> pa.Table:
+    """The changes with their causes in words, rows as in :data:`CAUSED`."""
+    told: dict[tuple, list[str]] = {}
+    names = [*CHANGES.key, "cause", "change", "new_text"]
+    for *key, cause, change, text in zip(*(parts[name].to_pylist() for name in names), strict=True):
+        moved = f"{change.normalize():+f}" if change is not None else text if text is not None else "none"
+        told.setdefault(tuple(key), []).append(f"{cause}: {moved}")
+    keys = zip(*(changes[name].to_pylist() for name in CHANGES.key), strict=True)
+    causes = pa.array(["; ".join(told.get(key, ())) or None for key in keys], TEXT)
+    return changes.append_column("causes", causes).cast(CAUSED.arrow)
+
+
+def difference_workbook(first: SealedCut, second: SealedCut, path: Path, parts: pa.Table | None = None) -> pa.Table:
+    """Write the Difference workbook of two versions and return the changes it lists; with ``parts`` also why."""
     changes = difference(first, second)
     old, new = first.manifest, second.manifest
     book = Book("difference", "Difference", Tables(second))
     page = book.page(
         "Summary", "Result", f"Changes from {old['cut']} v{old['version']} to {new['cut']} v{new['version']}."
     )
-    page.widths(26, 28, 16, 26, 14)
-    page.head(["Table", "Column", "Changed cells", "Change (unit of the column)", "Unit"])
-    page.freeze(filtered=5)
+    page.widths(26, 28, 16, 26, 22, 46)
+    if parts is not None:
+        _by_cause(page, parts)
+    page.head(["Table", "Column", "Changed cells", "Change (unit of the column)", "Unit", ""])
+    page.freeze(filtered=5 if parts is None else 0)
     groups = changes.group_by(["table", "column", "unit"]).aggregate([("key", "count"), ("change", "sum")])
     for row in groups.sort_by([("table", "ascending"), ("column", "ascending")]).to_pylist():
         page.line(
@@ -167,6 +227,36 @@ def difference_workbook(first: SealedCut, second: SealedCut, path: Path) -> pa.T
         )
     if not changes.num_rows:
         page.line(["No cell differs."])
-    book.listing("Difference", CHANGES, changes, "Result", CHANGES.text)
+    if parts is None:
+        book.listing("Difference", CHANGES, changes, "Result", CHANGES.text)
+    else:
+        book.listing("Difference", CAUSED, with_causes(changes, parts), "Result", CAUSED.text)
+        book.listing("Parts", PARTS, parts, "Result", PARTS.text)
     replace_file(path, book.content())
     return changes
+
+
+_KEY_FIGURES = (
+    ("margin", "equity"),
+    ("margin", "requirement"),
+    ("margin", "excess"),
+    ("margin_house", "effective_requirement"),
+    ("headlines", "value"),
+)
+"""What the Summary explains by cause."""
+
+
+def _by_cause(page: Page, parts: pa.Table) -> None:
+    """The key figures: a line per cause, and the sum."""
+    page.head(["Figure", "Row", "", "Change (unit of the column)", "Unit", "Cause"])
+    for table, column in _KEY_FIGURES:
+        chosen = pc.and_(pc.equal(parts["table"], table), pc.equal(parts["column"], column))
+        rows = parts.filter(chosen)
+        names = ["key", "unit", "cause"] if table == "headlines" else ["unit", "cause"]
+        for row in rows.group_by(names, use_threads=False).aggregate([("change", "sum")]).to_pylist():
+            figure = f"{table}.{column}"
+            page.line(
+                [figure, row.get("key", "all rows"), "", row["change_sum"], row["unit"], row["cause"]],
+                ["Text", "Wrapped text", "Text", "Money", "Unit", "Wrapped text"],
+            )
+    page.row += 1
