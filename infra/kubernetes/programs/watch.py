@@ -115,7 +115,7 @@ def prometheus(found: Sequence[Standing], figures: Sequence[Figure]) -> str:
 
 
 def serve(port: int) -> dict[str, str]:
-    """Answer Prometheus with whatever text is put into the returned place."""
+    """Answer Prometheus with whatever ``text`` is put into the returned place; ``port`` says where."""
     place = {"text": ""}
 
     class Answer(BaseHTTPRequestHandler):
@@ -131,6 +131,7 @@ def serve(port: int) -> dict[str, str]:
             """Scrapes are not worth a line."""
 
     server = ThreadingHTTPServer(("", port), Answer)
+    place["port"] = str(server.server_port)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return place
 

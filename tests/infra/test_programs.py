@@ -1,0 +1,257 @@
+"""The small programs that run beside the jobs: archive, watch, submit, sealer."""
+
+import json
+import threading
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
+from types import SimpleNamespace
+
+import manifests  # puts the programs on the path
+import pytest
+import requests
+from pyarrow import fs
+
+from orchestration.calendar import NEW_YORK
+from orchestration.jobs.flink import Checkpoint
+from orchestration.jobs.standing import ShardLag, Standing
+from streaming.apps import chain
+from streaming.engine.epochs import EPOCHS
+from streaming.log.files import FilesLog
+
+archive, sealer, submit, watch = map(import_module, ("archive", "sealer", "submit", "watch"))
+
+JOB_ID = "0" * 32
+
+# ------------------------------------------------------------------------------------------------------------- archive
+
+
+@pytest.fixture
+def places(tmp_path):
+    """A folder with one whole and one half-made version, and an empty archive."""
+    store = tmp_path / "store"
+    whole, half = (store / "cuts" / "2020-03-16" / "eod" / version for version in ("v1", "v2"))
+    for version in (whole, half):
+        (version / "margin").mkdir(parents=True)
+        (version / "margin" / "part.parquet").write_bytes(b"rows of " + version.name.encode())
+    (whole / "manifest.json").write_text("{}")
+    (store / "cuts" / "2020-03-16" / "current").symlink_to("eod/v1")
+    (store / ".half.123").write_text("not yet")
+    target = tmp_path / "archive"
+    target.mkdir()
+    return store, target
+
+
+def archived(target):
+    return fs.SubTreeFileSystem(str(target), fs.LocalFileSystem())
+
+
+def test_whole_versions_are_archived_and_nothing_else(places):
+    store, target = places
+    assert archive.archive(store, archived(target)) == 2
+    found = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
+    assert found == {"cuts/2020-03-16/eod/v1/margin/part.parquet", "cuts/2020-03-16/eod/v1/manifest.json"}
+    assert (target / "cuts/2020-03-16/eod/v1/margin/part.parquet").read_bytes() == b"rows of v1"
+
+
+def test_archiving_again_copies_only_what_is_new(places):
+    store, target = places
+    archive.archive(store, archived(target))
+    assert archive.archive(store, archived(target)) == 0
+    (store / "cuts" / "2020-03-16" / "eod" / "v2" / "manifest.json").write_text("{}")
+    assert archive.archive(store, archived(target)) == 2
+
+
+def test_an_archived_file_is_never_replaced_and_one_that_differs_is_named(places):
+    store, target = places
+    archive.archive(store, archived(target))
+    changed = store / "cuts" / "2020-03-16" / "eod" / "v1" / "margin" / "part.parquet"
+    changed.write_bytes(b"longer than before")
+    with pytest.raises(
+        archive.ArchiveError, match="v1/margin/part.parquet: expected 18 bytes in the archive, found 10"
+    ):
+        archive.archive(store, archived(target))
+    assert (target / changed.relative_to(store)).read_bytes() == b"rows of v1"
+
+
+def test_the_manifest_goes_last(places, monkeypatch):
+    store, target = places
+    order = []
+    copy = fs.copy_files
+    monkeypatch.setattr(fs, "copy_files", lambda name, *rest, **more: (order.append(name), copy(name, *rest, **more)))
+    archive.archive(store, archived(target))
+    assert order[-1].endswith("manifest.json")
+
+
+def test_folders_and_addresses_come_in_pairs(places, capsys):
+    store, target = places
+    archive.main([f"{store}={target.as_uri()}"])
+    assert capsys.readouterr().out == f"{store}: 2 files archived\n"
+    assert (target / "cuts/2020-03-16/eod/v1/manifest.json").exists()
+
+
+# --------------------------------------------------------------------------------------------------------------- watch
+
+
+def at(text):
+    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK)
+
+
+def sealed(store, *cuts):
+    for cut in cuts:
+        version = store / "cuts" / cut / "v1"
+        version.mkdir(parents=True)
+        (version / "manifest.json").write_text("{}")
+
+
+def figures(now, tmp_path):
+    return {figure.name: figure.value for figure in watch.overdue(at(now), tmp_path / "store", tmp_path / "out")}
+
+
+def test_nothing_is_overdue_before_the_first_cut_and_on_a_holiday(tmp_path):
+    assert set(figures("2020-03-16T09:00:00", tmp_path).values()) == {0.0}
+    assert set(figures("2020-03-15T18:00:00", tmp_path).values()) == {0.0}  # a Sunday
+
+
+def test_a_cut_is_overdue_from_its_own_time_on(tmp_path):
+    first = min(watch.due_cuts(at("2020-03-16T23:00:00").date(), at("2020-03-16T23:00:00")).items(), key=lambda c: c[1])
+    now = datetime.fromtimestamp(first[1] + 420, NEW_YORK)
+    assert watch.overdue(now, tmp_path / "store", tmp_path / "out")[0] == watch.Figure(watch.CUT, 420.0)
+    sealed(tmp_path / "store", first[0])
+    assert watch.overdue(now, tmp_path / "store", tmp_path / "out")[0] == watch.Figure(watch.CUT, 0.0)
+
+
+def test_the_oldest_missing_cut_counts(tmp_path):
+    due = watch.due_cuts(at("2020-03-16T12:10:00").date(), at("2020-03-16T12:10:00"))
+    assert len(due) > 3
+    ordered = sorted(due, key=due.get)
+    sealed(tmp_path / "store", *ordered[:1], *ordered[2:])
+    expected = at("2020-03-16T12:10:00").timestamp() - due[ordered[1]]
+    assert figures("2020-03-16T12:10:00", tmp_path)[watch.CUT] == expected
+
+
+def test_reports_are_overdue_from_the_end_of_day_until_they_are_published(tmp_path, monkeypatch):
+    assert figures("2020-03-16T23:00:00", tmp_path)[watch.PACK] > 3600
+    monkeypatch.setattr(watch, "current", lambda out, day: SimpleNamespace(date=day))
+    assert figures("2020-03-16T23:00:00", tmp_path)[watch.PACK] == 0.0
+
+
+def standing(job, lags, checkpoint):
+    return Standing(job, "RUNNING", [ShardLag(n, 1, seconds) for n, seconds in enumerate(lags)], checkpoint)
+
+
+def test_a_jobs_worst_shard_and_its_newest_checkpoint_are_reported():
+    found = watch.of_jobs([standing("accounts", [0.2, 7.5], Checkpoint(4, 3.0, 1, 1)), standing("firm", [0.0], None)])
+    assert found == [
+        watch.Figure(watch.LAG, 7.5, "accounts"),
+        watch.Figure(watch.LAG, 0.0, "firm"),
+        watch.Figure(watch.AGE, 3.0, "accounts"),
+        watch.Figure(watch.AGE, watch.NEVER_S, "firm"),
+    ]
+
+
+def test_a_log_line_makes_one_metric_with_its_dimensions():
+    (line,) = watch.log_lines([watch.Figure(watch.LAG, 7.5, "accounts")], "plumbline-test", at("2020-03-16T10:00:00"))
+    found = json.loads(line)
+    (metric,) = found["_aws"]["CloudWatchMetrics"]
+    assert metric["Namespace"] == "Plumbline"
+    assert metric["Dimensions"] == [["environment", "job"]]
+    assert [entry["Name"] for entry in metric["Metrics"]] == [watch.LAG]
+    assert (found["environment"], found["job"], found[watch.LAG]) == ("plumbline-test", "accounts", 7.5)
+
+
+def test_prometheus_is_answered_with_the_newest_text():
+    place = watch.serve(0)
+    place["text"] = "plumbline_cut_overdue_seconds 0.0\n"
+    assert requests.get(f"http://127.0.0.1:{place['port']}/metrics", timeout=5).text == place["text"]
+
+
+# -------------------------------------------------------------------------------------------------------------- submit
+
+
+@pytest.fixture
+def flink(tmp_path):
+    """A Flink that answers what jobs it knows; a submission writes a file, after which it knows the job."""
+    submitted = tmp_path / "submitted"
+    known: dict[str, str] = {}
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            state = known | ({JOB_ID: "RUNNING"} if submitted.exists() else {})
+            body = json.dumps({"jobs": [{"jid": name, "state": value} for name, value in state.items()]}).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield SimpleNamespace(rest=f"http://127.0.0.1:{server.server_port}", known=known, submitted=submitted)
+    server.shutdown()
+    server.server_close()
+
+
+def handing_over(flink):
+    return ["-c", f"open({str(flink.submitted)!r}, 'x').close()"]
+
+
+def test_a_job_that_flink_does_not_know_is_submitted(flink):
+    assert submit.submit(flink.rest, JOB_ID, handing_over(flink), 20) == 0
+    assert flink.submitted.exists()
+
+
+def test_a_job_that_flink_runs_is_left_alone(flink):
+    flink.known[JOB_ID] = "RUNNING"
+    assert submit.submit(flink.rest, JOB_ID, handing_over(flink), 20) == 0
+    assert not flink.submitted.exists()
+
+
+def test_a_job_that_ended_is_not_started_again_by_itself(flink, capsys):
+    flink.known[JOB_ID] = "FAILED"
+    assert submit.submit(flink.rest, JOB_ID, handing_over(flink), 20) == 1
+    assert not flink.submitted.exists()
+    assert "expected it to run, found FAILED" in capsys.readouterr().err
+
+
+def test_a_program_that_fails_fails_the_submission(flink):
+    assert submit.submit(flink.rest, JOB_ID, ["-c", "raise SystemExit(3)"], 20) == 3
+
+
+def test_a_submission_that_flink_never_learns_of_fails(flink, capsys):
+    assert submit.submit(flink.rest, JOB_ID, ["-c", "pass"], 0.1) == 1
+    assert "not known to Flink" in capsys.readouterr().err
+
+
+# -------------------------------------------------------------------------------------------------------------- sealer
+
+
+def test_the_sealer_looks_again_until_it_is_stopped(tmp_path, monkeypatch):
+    log = FilesLog(tmp_path / "log")
+    log.create({EPOCHS: 1} | chain.topics(2))
+    log.close()
+    looks = []
+
+    def pause(seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sealer.time, "sleep", pause)
+    spec = json.dumps({"kind": "files", "folder": str(tmp_path / "log")})
+    deployment = json.dumps({"shards": 2, "apps": chain.FUSED})
+    with pytest.raises(KeyboardInterrupt):
+        sealer.main([spec, str(tmp_path / "store"), deployment])
+    assert looks == [sealer.PAUSE_S] * 3
+
+
+def test_every_program_is_found_where_the_manifests_call_it():
+    called = {
+        word.rsplit("/", 1)[1]
+        for pod in manifests.pods(manifests.rendered("production")).values()
+        for container in pod["spec"]["containers"]
+        for word in container.get("args", [])
+        if word.startswith("/opt/plumbline/programs/")
+    }
+    assert called == {path.name for path in (manifests.KUBERNETES / "programs").glob("*.py")}
