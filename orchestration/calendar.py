@@ -64,7 +64,9 @@ def read_overrides(path: Path) -> Overrides:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"calendar {path}: {error}") from None
     if unknown := set(found) - {"closed", "early_close"}:
-        raise ValueError(f"calendar {path}: expected [[closed]] and [[early_close]], found {', '.join(sorted(unknown))}")
+        raise ValueError(
+            f"calendar {path}: expected [[closed]] and [[early_close]], found {', '.join(sorted(unknown))}"
+        )
     closed = {_entry(path, row, "date", date): _entry(path, row, "reason", str) for row in found.get("closed", ())}
     early = {_entry(path, row, "date", date): _entry(path, row, "at", time) for row in found.get("early_close", ())}
     return Overrides(closed, early)

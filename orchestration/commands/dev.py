@@ -1,5 +1,7 @@
 """``plumbline dev``."""
 
+import signal
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import click
@@ -16,9 +18,7 @@ from orchestration.settings import Settings
 @click.option("--speed", type=float, default=60.0, show_default=True, help="Seconds of the session in one second.")
 @click.option("--no-session", is_flag=True, help="Live by the wall clock, and play nothing.")
 @click.pass_obj
-def dev(
-    settings: Settings, port: int, files_port: int, day, history: int, speed: float, no_session: bool
-) -> None:
+def dev(settings: Settings, port: int, files_port: int, day, history: int, speed: float, no_session: bool) -> None:
     """Open the console on this machine: days of history, and a session played faster than it was.
 
     Dagster runs with schedules and sensors on; everything listens on the loopback interface only. The same command again
@@ -32,22 +32,21 @@ def dev(
     settings = Settings(settings.home.absolute(), settings.out.absolute())
     desk = Desk(home=str(settings.home), out=str(settings.out), base_url=f"http://{instance.LOOPBACK}:{files_port}")
     instance.write(settings)
-    server = files.serve(served(settings), files_port)
+    server = files.serve(lambda: served(settings), files_port, f"http://{instance.LOOPBACK}:{port}")
     variables = instance.variables(desk, played=not no_session)
     _history(settings, day, history, variables)
     if not no_session:
         _session(settings, day, speed)
     console = subprocess.Popen(instance.command(port), env=variables)
+    signal.signal(signal.SIGTERM, lambda *_: console.send_signal(signal.SIGINT))
     click.echo(f"console  http://{instance.LOOPBACK}:{port}")
-    click.echo(f"files    {desk.base_url}/out/")
-    try:
-        console.wait()
-    except KeyboardInterrupt:
-        console.wait()
-    finally:
-        server.shutdown()
-        if not no_session:
-            _leave(settings, day)
+    click.echo(f"files    {desk.base_url}/out/DATE/margin.xlsx")
+    while console.poll() is None:
+        with suppress(KeyboardInterrupt):  # the console has heard it too, and ends by itself
+            console.wait()
+    server.shutdown()
+    if not no_session:
+        _leave(settings, day)
 
 
 def _history(settings: Settings, day, count: int, variables) -> None:

@@ -92,7 +92,7 @@ def end_of_day(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeR
     """The day's last cut, sealed. Starts from the end of day before; materialised again it seals what came since as the
     next version: a restatement, with the changed cells in the metadata."""
     day = _day(context)
-    with stages.telling(), desk.turn(day) as work:
+    with stages.telling(), desk.turn(day) as work, stages.watched(work, day):
         cut = stages.seal_cut(work, desk, day, END_OF_DAY)
         found = metadata.of_cut(cut)
         if cut.version > 1:
@@ -123,7 +123,7 @@ def end_of_day(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeR
 def certificate(context: dg.AssetExecutionContext, desk: Desk) -> Iterator[Any]:
     """The bounded replay of the day in another process, from raw events and epochs alone, compared with what is sealed."""
     day = _day(context)
-    with stages.telling(), desk.turn(day) as work:
+    with stages.telling(), desk.turn(day) as work, stages.watched(work, day):
         cut = stages.end_of_day(work, day)
         documents = stages.certify(work, day)
     found = metadata.of_certificates(documents)
@@ -159,7 +159,7 @@ def expectation_checks(context: dg.AssetExecutionContext, desk: Desk) -> Iterato
         if checks.incomplete(rows):
             rows = pipeline.check(work.home, cut, Silent(), again=True)["results"]
         decision = gate(cut, work.home.ledger, edge.now())
-    page = stages.site(desk, cut) if decision.is_open else stages.write_docs(desk, cut)
+    page = stages.site(desk, cut)
     found = checks.failures(rows) | {
         "gate": "open" if decision.is_open else "shut",
         "holds": "; ".join(f"{hold.check}: {hold.reason}" for hold in decision.holds) or "none",
@@ -168,24 +168,6 @@ def expectation_checks(context: dg.AssetExecutionContext, desk: Desk) -> Iterato
     }
     yield dg.MaterializeResult(metadata=found, data_version=_version(cut))
     yield from checks.results(rows, decision.overridden, desk.link(page))
-
-
-@dg.asset(
-    partitions_def=business_days,
-    deps=[CHECKS],
-    group_name=CUTS,
-    owners=[CONTROL],
-    kinds={"greatexpectations", "html"},
-    automation_condition=dg.AutomationCondition.eager(),
-)
-def data_docs(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResult:
-    """Great Expectations' pages of the day's results, for a browser."""
-    day = _day(context)
-    with stages.telling(), desk.turn(day) as work:
-        cut = stages.end_of_day(work, day)
-    with stages.telling():
-        page = stages.write_docs(desk, cut)
-    return dg.MaterializeResult(metadata={"page": desk.link(page)})
 
 
 _OF_BOOK = {"stress": metadata.of_stress, "margin": metadata.of_margin, "capital": metadata.of_capital}
@@ -271,9 +253,27 @@ def _look(context: dg.AssetExecutionContext, desk: Desk, of) -> dg.MaterializeRe
 
 
 @dg.asset(
-    key=LEDGER_KEY,
     partitions_def=business_days,
     deps=list(BOOKS),
+    group_name=REPORTS,
+    owners=[CONTROL],
+    kinds={"slack"},
+)
+def notifications(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResult:
+    """What failed checks, limits and early-warning tests have to say, brought to Slack, each message once.
+
+    A shut gate ends a run before this; then the alerts sensor brings them.
+    """
+    day = _day(context)
+    with stages.telling(), desk.turn(day) as work:
+        found = stages.deliver(work.home.settings)
+    return dg.MaterializeResult(metadata=found)
+
+
+@dg.asset(
+    key=LEDGER_KEY,
+    partitions_def=business_days,
+    deps=["notifications"],
     group_name=REPORTS,
     owners=[CONTROL],
     kinds={"json"},
@@ -295,6 +295,6 @@ def ledger(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResul
 
 
 ASSETS = [
-    *streams.topics(), intraday_cut, end_of_day, certificate, expectation_checks, data_docs, publication, reserve,
-    var_backtest, ledger,
+    *streams.topics(), intraday_cut, end_of_day, certificate, expectation_checks, publication, reserve, var_backtest,
+    notifications, ledger,
 ]  # fmt: skip

@@ -44,7 +44,9 @@ def _spec(name: str, suite: Suite, check: Check) -> dg.AssetCheckSpec:
     )
 
 
-def results(rows: Sequence[Mapping], overridden: Sequence[str], link: dg.MetadataValue) -> Iterator[dg.AssetCheckResult]:
+def results(
+    rows: Sequence[Mapping], overridden: Sequence[str], link: dg.MetadataValue
+) -> Iterator[dg.AssetCheckResult]:
     """One for every expectation of the catalogue, from the stored results of a cut; ``link`` leads to their page.
 
     What is missing from the results has failed; what the catalogue no longer has is left out.

@@ -79,13 +79,13 @@ class Desk(dg.ConfigurableResource):
 
 
 def served(settings: Settings) -> dict[str, Path]:
-    """What the file server shows, by the first part of the address."""
-    return {"out": settings.out, "docs": docs_folder(settings)}
-
-
-def docs_folder(settings: Settings) -> Path:
-    """Great Expectations' Data Docs, one site a cut and version."""
-    return settings.home / "docs"
+    """What the file server shows, by the first parts of the address: reports, Data Docs, those of generated days."""
+    own = sorted((settings.home / "days").glob("*"))
+    return {
+        "out": settings.out,
+        **{f"docs/{home.name}": home / "docs" / home.name for home in own},
+        "docs": settings.docs,
+    }
 
 
 def streams_lock(settings: Settings) -> Path:

@@ -1,6 +1,6 @@
 """Published files and Data Docs for a browser: read-only, on the loopback interface."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,16 +14,25 @@ _BOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 class _Handler(SimpleHTTPRequestHandler):
     """GET and HEAD below the served folders; no listing, and nothing outside them."""
 
-    roots: Mapping[str, Path] = {}
+    roots: Callable[[], Mapping[str, Path]] = dict
+    console = ""
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".xlsx": _BOOK, ".jsonl": "application/json"}
 
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        if self.path.startswith("/console/") and self.console:  # links of alerts, as behind a proxy
+            self.send_response(302)
+            self.send_header("Location", self.console + self.path.removeprefix("/console"))
+            self.end_headers()
+        else:
+            super().do_GET()
+
     def translate_path(self, path: str) -> str:
-        name, _, rest = unquote(urlsplit(path).path).lstrip("/").partition("/")
-        root = self.roots.get(name)
-        if root is None:
-            return ""
-        found = (root / rest).resolve()
-        return str(found) if found.is_relative_to(root.resolve()) else ""
+        asked = unquote(urlsplit(path).path).lstrip("/")
+        for name, root in self.roots().items():
+            if asked.startswith(f"{name}/"):
+                found = (root / asked.removeprefix(f"{name}/")).resolve()
+                return str(found) if found.is_relative_to(root.resolve()) else ""
+        return ""
 
     def list_directory(self, path):
         self.send_error(404)
@@ -32,9 +41,12 @@ class _Handler(SimpleHTTPRequestHandler):
         """A page load is no news."""
 
 
-def serve(roots: Mapping[str, Path], port: int) -> ThreadingHTTPServer:
-    """Serve folders by the first part of the address, in a thread; OSError when the port is taken."""
-    handler = type("Handler", (_Handler,), {"roots": dict(roots)})
+def serve(roots: Callable[[], Mapping[str, Path]], port: int, console: str = "") -> ThreadingHTTPServer:
+    """Serve folders by the first parts of the address, in a thread; OSError when the port is taken.
+
+    ``roots`` is asked again for every request; what lies under ``/console/`` is sent on to the address ``console``.
+    """
+    handler = type("Handler", (_Handler,), {"roots": staticmethod(roots), "console": console})
     server = ThreadingHTTPServer((LOOPBACK, port), handler)
     Thread(target=server.serve_forever, daemon=True).start()
     return server

@@ -18,6 +18,7 @@ from orchestration.console.assets import (
     LEDGER_KEY,
     MAX_RUNTIME_S,
 )
+from orchestration.console.clock import today
 from orchestration.console.desk import Desk
 from orchestration.console.topology import topology
 from orchestration.errors import UserError
@@ -25,7 +26,8 @@ from orchestration.errors import UserError
 _TAGS = {"dagster/max_runtime": str(MAX_RUNTIME_S)}
 _BRANCH = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 
-DAY_ASSETS = [END_OF_DAY_KEY, CERTIFICATE_KEY, CHECKS, *map(dg.AssetKey, BOOKS), LEDGER_KEY]
+DAY_ASSETS = [END_OF_DAY_KEY, CERTIFICATE_KEY, CHECKS, *map(dg.AssetKey, BOOKS)]
+DAY_ASSETS += [dg.AssetKey("notifications"), LEDGER_KEY]
 
 day = dg.define_asset_job(
     "day",
@@ -73,6 +75,18 @@ def stop_live_jobs(context: dg.OpExecutionContext, desk: Desk) -> None:
 @dg.job(tags=_TAGS, description="Stop the live jobs with a savepoint.")
 def stop_streams() -> None:
     stop_live_jobs()
+
+
+@dg.op(description="Bring what is due in the outbox of the desk's day to Slack.")
+def deliver_due(context: dg.OpExecutionContext, desk: Desk) -> None:
+    with stages.telling():
+        found = stages.deliver(desk.settings(today(desk.now())))
+    context.add_output_metadata(dict(found))
+
+
+@dg.job(tags=_TAGS, description="Bring due alerts to Slack, each once.")
+def deliver_alerts() -> None:
+    deliver_due()
 
 
 class AsOf(dg.Config):
@@ -124,4 +138,4 @@ def _moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=NEW_YORK)
 
 
-JOBS = [day, cut, reserve_morning, backtest_week, start_streams, stop_streams, as_of]
+JOBS = [day, cut, reserve_morning, backtest_week, start_streams, stop_streams, deliver_alerts, as_of]

@@ -77,7 +77,9 @@ def _clock_time(price_set: str) -> str:
 
 def stress_waterfall(cut: SealedCut) -> dg.MetadataValue | None:
     """What makes up the firm's worst explained loss: delta, gamma, vega, the rest."""
-    rows = [row for row in cut.table("stress_totals").to_pylist() if row["level"] == "firm" and row["delta"] is not None]
+    rows = [
+        row for row in cut.table("stress_totals").to_pylist() if row["level"] == "firm" and row["delta"] is not None
+    ]
     if not rows:
         return None
     worst = max(rows, key=lambda row: (row["loss"], row["scenario"]))

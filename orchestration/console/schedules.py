@@ -69,7 +69,9 @@ def end_of_day_request(instance: dg.DagsterInstance, now: datetime) -> dg.RunReq
     due = session.end_of_day + SETTLING
     if now < due:
         close, at = (moment.astimezone(NEW_YORK) for moment in (session.close, due))
-        return dg.SkipReason(f"{session.day}: the exchange closes at {close:%H:%M}, the end of day is due at {at:%H:%M}")
+        return dg.SkipReason(
+            f"{session.day}: the exchange closes at {close:%H:%M}, the end of day is due at {at:%H:%M}"
+        )
     cut = f"{session.day}/eod"
     if requested(instance, cut):
         return dg.SkipReason(f"{cut}: asked for already")

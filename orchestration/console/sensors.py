@@ -1,5 +1,6 @@
 """What the daemon watches: how the streams stand, and events that came after a close."""
 
+import os
 from datetime import date, datetime
 
 import dagster as dg
@@ -9,6 +10,7 @@ from orchestration.console import streams
 from orchestration.console.assets import END_OF_DAY_KEY
 from orchestration.console.clock import today
 from orchestration.console.desk import Desk
+from orchestration.console.jobs import deliver_alerts
 from orchestration.console.partitions import business_days
 from orchestration.console.standing import Standing, standing
 from orchestration.console.topology import topology
@@ -157,13 +159,26 @@ def restatement_sensor(context: dg.SensorEvaluationContext, desk: Desk) -> dg.Se
     return dg.SensorResult(asset_events=[proposal(late, day)], cursor=told)
 
 
-docs_sensor = dg.AutomationConditionSensorDefinition(
-    "docs_sensor",
-    target=dg.AssetSelection.assets("data_docs"),
+@dg.sensor(
+    job=deliver_alerts,
     minimum_interval_seconds=INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Writes Data Docs behind new results; they take longer than the reports and hold nothing up.",
+    description="Brings due alerts to Slack, also of runs that a failed check or a kill has ended.",
 )
+def alerts_sensor(context: dg.SensorEvaluationContext, desk: Desk) -> dg.RunRequest | dg.SkipReason:
+    from orchestration import edge
+    from orchestration.alerts import desk as alerts
+    from orchestration.alerts.settings import SlackAccess
 
-SENSORS = [streams_sensor, restatement_sensor, docs_sensor]
+    if not SlackAccess.configured(os.environ):
+        return dg.SkipReason("no Slack channel is configured")
+    settings = desk.settings(today(desk.now()))
+    alerts.watch_clock(settings, desk.now())
+    due = alerts.outbox_of(settings).due(edge.now())
+    if not due:
+        return dg.SkipReason("nothing is due")
+    return dg.RunRequest(run_key=f"alerts {settings.home.name} {max(message.number for message in due)}")
+
+
+SENSORS = [streams_sensor, restatement_sensor, alerts_sensor]
 CHECKS = [stream_health, nothing_after_the_close]

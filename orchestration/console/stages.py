@@ -1,5 +1,6 @@
 """The stages of a partition, in the words of the pipeline. The command line calls the same functions."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration import calendar
-from orchestration.checks import RESULTS, cut_folder, read_checks
-from orchestration.console.desk import Desk, Work, docs_folder
-from orchestration.edge import code_version
+from orchestration import calendar, edge
+from orchestration.console.desk import Desk, Work
 from orchestration.errors import UserError
 from orchestration.progress import Silent
+from orchestration.settings import Settings
 from streaming.cuts import SealedCut, UnknownCutError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _close(work: Work, desk: Desk, day: date) -> None:
     home = work.home
     has_events = any(home.log.end("trades", shard) for shard in range(home.log.topics()["trades"]))
     if has_events and calendar.session(day).end_of_day <= desk.now():
-        rules = versions_in_force(date.fromisoformat(desk.rule_date), code_version())
+        rules = versions_in_force(date.fromisoformat(desk.rule_date), edge.code_version())
         close_day(home.log, day, rules)
 
 
@@ -107,18 +107,27 @@ def certify(work: Work, day: date) -> list[Mapping]:
 
 
 def site(desk: Desk, cut: SealedCut) -> Path:
-    """The first page of a cut's Data Docs, whether it is written or not."""
-    return docs_folder(desk.settings()) / cut.id / f"v{cut.version}" / "index.html"
+    """The first page of a cut's Data Docs, which its checks write."""
+    day = date.fromisoformat(cut.manifest["business_date"])
+    return desk.settings(day).docs / cut.id / f"v{cut.version}" / "index.html"
 
 
-def write_docs(desk: Desk, cut: SealedCut) -> Path:
-    """Data Docs of the stored results, unless they are there; UserError where the checks never ran."""
-    from expectations import CheckResult, docs
+@contextmanager
+def watched(work: Work, day: date) -> Iterator[None]:
+    """A stage that raises is an alert; the next that ends well is its recovery."""
+    from orchestration.alerts import desk as alerts
 
-    found, page = read_checks(cut), site(desk, cut)
-    if found is None:
-        raise UserError(f"{cut.id} v{cut.version}: expected check results, found none; materialise checks first")
-    results = cut_folder(cut) / RESULTS
-    if page.exists() and page.stat().st_mtime >= results.stat().st_mtime:
-        return page
-    return docs(cut, [CheckResult.from_dict(row) for row in found["results"]], page.parent)
+    with alerts.watching_run(work.home.settings, day, os.environ, edge.now):
+        yield
+
+
+def deliver(settings: Settings) -> Mapping[str, float | str]:
+    """Bring to Slack what is due in the outbox of a home; says so where no channel is configured."""
+    from orchestration.alerts import desk as alerts
+    from orchestration.alerts.settings import SlackAccess
+
+    waiting = float(len(alerts.outbox_of(settings).due(edge.now())))
+    if not SlackAccess.configured(os.environ):
+        return {"waiting": waiting, "channel": "none configured"}
+    found = alerts.deliver(settings, os.environ, edge.user(), edge.now)
+    return {"posted": float(found.posted), "waiting": float(found.waiting), "channel": found.problem or "reached"}

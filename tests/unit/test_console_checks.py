@@ -4,7 +4,6 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
-from tests.unit import published_cuts
 
 import expectations
 from orchestration import gate
@@ -13,6 +12,7 @@ from orchestration.console.assets import publication
 from orchestration.console.checks import CHECKS, check_name
 from orchestration.console.desk import Desk
 from orchestration.ledger import Ledger
+from tests.unit import published_cuts
 
 DAY = date(2020, 3, 16)
 NOW = datetime(2020, 3, 16, 21, tzinfo=UTC)

@@ -123,10 +123,11 @@ def test_every_job_schedule_and_sensor_is_there_and_described():
     repository = defs.get_repository_def()
     names = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
     assert names == {
-        "day", "cut", "reserve_morning", "backtest_week", "start_streams", "stop_streams", "as_of",
+        "day", "cut", "reserve_morning", "backtest_week", "start_streams", "stop_streams", "deliver_alerts",
+        "as_of",
     }  # fmt: skip
     assert {one.name for one in repository.schedule_defs} == {"intraday", "end_of_day", "reserve", "backtest"}
-    assert {one.name for one in repository.sensor_defs} >= {"streams_sensor", "restatement_sensor"}
+    assert {one.name for one in repository.sensor_defs} == {"streams_sensor", "restatement_sensor", "alerts_sensor"}
     assert all(one.description for one in (*repository.schedule_defs, *repository.sensor_defs))
 
 

@@ -174,7 +174,7 @@ def server(desk):
     (root / "2020-03-16").mkdir(parents=True)
     (root / "2020-03-16" / "margin.xlsx").write_bytes(b"PK")
     (root.parent / "secret").write_text("no")
-    made = files.serve(served(desk.settings()), 0)
+    made = files.serve(lambda: served(desk.settings()), 0, "http://127.0.0.1:1")
     yield f"http://127.0.0.1:{made.server_address[1]}"
     made.shutdown()
     made.server_close()
@@ -203,6 +203,17 @@ def test_the_file_server_is_read_only_and_stays_in_its_folders(server, method, p
     with pytest.raises(urllib.error.HTTPError) as found:
         urllib.request.urlopen(request)
     assert found.value.code == code
+
+
+def test_data_docs_of_a_day_with_a_home_of_its_own_are_served_like_the_others(desk, server):
+    for home in (Path(desk.home), Path(desk.home) / "days" / "2020-03-17"):
+        for day in ("2020-03-16", "2020-03-17"):
+            page = home / "docs" / day / "eod" / "v1" / "index.html"
+            page.parent.mkdir(parents=True)
+            page.write_text(f"{home.name} {day}")
+    for day, words in (("2020-03-16", "home 2020-03-16"), ("2020-03-17", "2020-03-17 2020-03-17")):
+        with urllib.request.urlopen(f"{server}/docs/{day}/eod/v1/index.html") as answer:
+            assert answer.read().decode() == words
 
 
 def test_the_instance_tells_nobody_and_ends_runs_that_take_too_long(desk, tmp_path):

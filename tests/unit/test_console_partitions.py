@@ -105,7 +105,7 @@ def test_an_announced_early_close_ends_the_cuts(announced):
     ("text", "words"),
     [
         ("closed = 3 =", "calendar"),
-        ('[[holiday]]\ndate = 2020-03-16\n', "expected \\[\\[closed\\]\\] and"),
+        ("[[holiday]]\ndate = 2020-03-16\n", "expected \\[\\[closed\\]\\] and"),
         ('[[closed]]\ndate = "2020-03-16"\nreason = "x"\n', "date: expected a date"),
         ("[[early_close]]\ndate = 2020-03-17\n", "at: expected a time"),
     ],
