@@ -21,8 +21,8 @@ from orchestration.settings import Settings
 def dev(settings: Settings, port: int, files_port: int, day, history: int, speed: float, no_session: bool) -> None:
     """Open the console on this machine: days of history, and a session played faster than it was.
 
-    Dagster runs with schedules and sensors on; everything listens on the loopback interface only. The same command again
-    goes on where it stopped.
+    Dagster runs with schedules and sensors on; everything listens on the loopback interface only. The same command
+    again goes on where it stopped.
     """
     import subprocess
 
@@ -38,7 +38,7 @@ def dev(settings: Settings, port: int, files_port: int, day, history: int, speed
     if not no_session:
         _session(settings, day, speed)
     console = subprocess.Popen(instance.command(port), env=variables)
-    signal.signal(signal.SIGTERM, lambda *_: console.send_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, lambda *_: console.terminate())
     click.echo(f"console  http://{instance.LOOPBACK}:{port}")
     click.echo(f"files    {desk.base_url}/out/DATE/margin.xlsx")
     while console.poll() is None:

@@ -121,7 +121,7 @@ def end_of_day(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeR
     ],
 )
 def certificate(context: dg.AssetExecutionContext, desk: Desk) -> Iterator[Any]:
-    """The bounded replay of the day in another process, from raw events and epochs alone, compared with what is sealed."""
+    """The bounded replay of the day in another process, from raw events alone, compared with what is sealed."""
     day = _day(context)
     with stages.telling(), desk.turn(day) as work, stages.watched(work, day):
         cut = stages.end_of_day(work, day)
@@ -148,7 +148,7 @@ def certificate(context: dg.AssetExecutionContext, desk: Desk) -> Iterator[Any]:
     check_specs=checks.specs(),
 )
 def expectation_checks(context: dg.AssetExecutionContext, desk: Desk) -> Iterator[Any]:
-    """Great Expectations over the sealed end of day, in one validation run. Their stored results are what the gate reads."""
+    """Great Expectations over the sealed end of day, in one validation run; the gate reads the stored results."""
     from orchestration import edge, pipeline
     from orchestration.gate import gate
 

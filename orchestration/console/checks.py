@@ -1,7 +1,7 @@
 """Great Expectations on the graph: one asset check for every expectation, from one validation run.
 
-The stored results decide, through the gate; a blocking check only shows the same in Dagster. So the severity of a failed
-check that somebody answered for is a warning here, as it is for the gate.
+The stored results decide, through the gate; a blocking check only shows the same in Dagster. So a failed check that
+somebody answered for is a warning here, as the gate has it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ SAMPLE_MAX = 5
 
 
 def check_name(name: str) -> str:
-    """An expectation's name as Dagster allows it: ``prices.close.near_last_cut`` -> ``prices__close__near_last_cut``."""
+    """An expectation's name as Dagster allows it: ``prices.close.in_set`` -> ``prices__close__in_set``."""
     return name.replace(".", "__")
 
 

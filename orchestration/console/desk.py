@@ -108,7 +108,7 @@ def streams_alive(settings: Settings) -> bool:
 
 
 def _lock(held: ExitStack, path: Path, deadline: float) -> None:
-    file = held.enter_context(open(path, "a+"))
+    file = held.enter_context(path.open("a+"))
     while True:
         try:
             return flock(file, LOCK_EX | LOCK_NB)

@@ -37,7 +37,7 @@ class _Handler(SimpleHTTPRequestHandler):
     def list_directory(self, path):
         self.send_error(404)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """A page load is no news."""
 
 

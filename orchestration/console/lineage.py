@@ -1,7 +1,7 @@
 """Columns of a sealed table, and the raw events that decide them.
 
-Which topics reach an application is exact: it follows from the chain. Within a topic the lineage names the column of the
-same name, else the column that identifies the event: a model's result depends on all fields of an event.
+Which topics reach an application is exact: it follows from the chain. Within a topic the lineage names the column of
+the same name, else the one that identifies the event: a model's result depends on all fields of an event.
 """
 
 from functools import cache

@@ -1,6 +1,6 @@
 """The in-process engine as a process: plays a generated session by the desk clock, and hosts the live jobs.
 
-It appends what has arrived by now, closes the epochs, and lets every shard of every job apply them; it seals nothing and
+It appends what has arrived by now, closes the epochs, and lets every shard of every job apply them; it seals and
 publishes nothing, which is Dagster's part. Killed at any moment and started again it goes on where its log stands.
 ``python -m orchestration.console.player HOME OUT DATE``; it ends when the file that wants it is gone.
 """
