@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from streaming.schema.sealed import TABLES
 
 MICROS = 1_000_000
+ZONE, USUAL_CLOSE = "America/New_York", 16
 END_OF_DAY = "eod"
 
 
@@ -55,6 +56,19 @@ class View:
     @property
     def business_date(self) -> date:
         return date.fromisoformat(self.cut.manifest["business_date"])
+
+    @property
+    def time(self) -> pd.Timestamp:
+        """When the clock closed the cut's epoch, UTC."""
+        return pd.Timestamp(self.cut.manifest["time"], unit="us", tz="UTC")
+
+    @property
+    def close(self) -> pd.Timestamp:
+        """The closing bell, UTC: the time of the last cut before the end of day; the usual hour where there is none."""
+        if self.is_end_of_day and self.previous is not None:
+            return self.previous.time
+        local = pd.Timestamp(self.business_date).tz_localize(ZONE) + pd.Timedelta(hours=USUAL_CLOSE)
+        return local.tz_convert("UTC")
 
     def has(self, *tables: str) -> bool:
         return set(tables) <= set(self.cut.tables)

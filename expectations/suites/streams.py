@@ -11,6 +11,7 @@ _REFERENCE_TOPICS = ("accounts", "actions", "closes", "custody", "firm", "fx", "
 _SHARE = threshold("streams", "quarantine_share_max")
 _LEAST = threshold("streams", "quarantine_events_min")
 _FEW = threshold("streams", "quarantine_few_max")
+_LAG = threshold("streams", "lag_max")
 
 
 def _counts(view: View) -> pd.DataFrame:
@@ -64,6 +65,19 @@ def _path(view: View) -> pd.DataFrame:
     return pd.DataFrame(
         {"price_set": open_sets.index, "still": open_sets.rolling(sets, min_periods=sets).mean().fillna(0).to_numpy()}
     )
+
+
+def _lags(view: View) -> pd.DataFrame:
+    """One row per stream: seconds from its newest event to the cut, or to the close if that was before."""
+    until = min(view.time, view.close)
+    prices = view.frame("prices").query("age >= 0")
+    newest = {"prices": view.time - pd.Timedelta(seconds=int(prices["age"].min()))} if len(prices) else {}
+    if view.has("trades"):
+        live = view.frame("trades").query("kind == 'trade'")["event_time"]
+        if len(live) >= threshold("trades", "gap_trades_min"):
+            newest["trades"] = live.max()
+    rows = [(stream, time.isoformat(), (until - time).total_seconds()) for stream, time in newest.items()]
+    return pd.DataFrame(rows, columns=["stream", "newest", "lag"])
 
 
 COUNTS = Suite(
@@ -153,4 +167,18 @@ PATH = Suite(
     key=("price_set",),
 )  # fmt: skip
 
-SUITES = (COUNTS, TOPICS, REJECTS, PATH)
+LAG = Suite(
+    "streams.lag",
+    "prices",
+    "streams with their newest event",
+    PLATFORM,
+    _lags,
+    (
+        Check("newest", f"The newest price and trade are at most {_LAG} seconds older than the cut, or than the close.",
+              CRITICAL, PLATFORM, "Ask the feed's operator; look how far the jobs are behind the clock.",
+              "ExpectNoRowsWhere", {"condition": f"lag > {_LAG}", "worst": "lag"}),
+    ),
+    key=("stream", "newest", "lag"),
+)  # fmt: skip
+
+SUITES = (COUNTS, TOPICS, REJECTS, LAG, PATH)

@@ -5,14 +5,13 @@ import pandas as pd
 
 from expectations.check import CRITICAL, OPERATIONS, REFERENCE, WARNING, Check, Suite
 from expectations.thresholds import threshold
-from expectations.view import View
+from expectations.view import ZONE, View
 
 _T = {
     name: threshold("trades", name)
     for name in ("notional_max", "adv_share_max", "price_distance_max", "fee_share_max", "fee_min", "settle_days_max")
 }
 _GAP = threshold("streams", "trade_gap_max")
-_ZONE = "America/New_York"
 
 
 def _trades(view: View) -> pd.DataFrame:
@@ -36,17 +35,24 @@ def _trades(view: View) -> pd.DataFrame:
     trades["notional"] = (trades["quantity"] * trades["price"] * trades["multiplier"]).abs()
     adv = trades["adv"].where(trades["adv"] > 0)
     trades["adv_share"] = (trades["quantity"].abs() / adv).where(trades["instrument_kind"] == "stock")
-    local = trades["event_time"].dt.tz_convert(_ZONE)
-    close = pd.Timestamp(view.business_date).tz_localize(_ZONE) + pd.Timedelta(hours=threshold("trades", "close_hour"))
-    trades["after_close"] = trades["executed"] & (trades["version"] == 1) & (local > close)
+    local = trades["event_time"].dt.tz_convert(ZONE)
+    late = trades["event_time"] > view.close
+    trades["after_close"] = trades["executed"] & (trades["version"] == 1) & late
     settle = (pd.to_datetime(trades["settle_date"]) - local.dt.tz_localize(None).dt.normalize()).dt.days
     trades["settles_in"] = settle
-    live = trades["executed"] & (local <= close)
-    order = trades.loc[live, "event_time"].sort_values(kind="stable")
-    enough = len(order) >= threshold("trades", "gap_trades_min")
-    trades["gap"] = order.diff().dt.total_seconds() if enough else 0.0
+    trades["gap"] = _gaps(trades.loc[trades["executed"] & ~late, "event_time"], view.close)
     trades["gap"] = trades["gap"].fillna(0)
     return trades
+
+
+def _gaps(times: pd.Series, close: pd.Timestamp) -> pd.Series:
+    """Seconds without a trade: before each, and after the last one until the close. Of few trades they say nothing."""
+    order = times.sort_values(kind="stable")
+    if len(order) < threshold("trades", "gap_trades_min"):
+        return pd.Series(0.0, order.index)
+    gaps = order.diff().dt.total_seconds().fillna(0)
+    gaps.iloc[-1] = max(gaps.iloc[-1], (close - order.iloc[-1]).total_seconds())
+    return gaps
 
 
 _ASK = "Ask the sender; a correct or cancel of the trade folds the position again."

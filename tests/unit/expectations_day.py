@@ -114,7 +114,7 @@ def cut(change: Callable[[Rows], None] = lambda _: None, id_: str = CUT) -> Memo
         "cut": id_,
         "business_date": str(DAY),
         "price_set": SET,
-        "time": 1_584_390_600_000_000,
+        "time": 1_584_390_600_000_000 if id_ == CUT else int(CLOSE.timestamp() * 1_000_000),
         "offsets": {row["topic"]: [row["events"]] for row in _CLEAN["counts"]},
         "tables": {name: {"rows": len(found), "digest": f"digest of {name}"} for name, found in rows.items()},
         "states": {"book/0": "digest of book/0"},

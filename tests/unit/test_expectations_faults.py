@@ -57,6 +57,16 @@ def lost_feed(rows: Rows) -> None:
     rows["trades"] = [row for row in rows["trades"] if not "T00600" <= row["id"] < "T00700"]
 
 
+def feed_ends_early(rows: Rows) -> None:
+    """Half an hour before the close."""
+    rows["trades"] = [row for row in rows["trades"] if row["id"] < "T01108"]
+
+
+def old_prices(rows: Rows) -> None:
+    for row in rows["prices"]:
+        row["age"] += 1_000
+
+
 def frozen_prices(rows: Rows) -> None:
     for row in rows["margin_path"]:
         if f"{day.DAY}/102000" <= row["price_set"] < f"{day.DAY}/103500":
@@ -120,6 +130,9 @@ FAULTS = {
     "excessive fee": (trade(fee=day.money(1_000_000)), "trades.day.fee", CRITICAL),
     "unknown account": (trade(account="A9"), "trades.day.account_known", CRITICAL),
     "lost feed": (lost_feed, "trades.day.no_gap", CRITICAL),
+    "feed that ends early": (feed_ends_early, "trades.day.no_gap", CRITICAL),
+    "trades that lag": (feed_ends_early, "streams.lag.newest", CRITICAL),
+    "prices that lag": (old_prices, "streams.lag.newest", CRITICAL),
     # streams
     "event lost": (put("counts", TRADE_COUNT, applied=day.TRADES - 1), "streams.counts.conserved", CRITICAL),
     "gap in offsets": (put("counts", TRADE_COUNT, events=day.TRADES, duplicate=0, quarantined=0),

@@ -12,6 +12,7 @@ from deltalake import write_deltalake
 
 from expectations import CRITICAL, INFO, CheckResult, catalogue, docs, run, run_isolated
 from expectations.isolated import _complete
+from expectations.listing import page
 from expectations.running import judge
 from expectations.view import View
 from streaming.cuts import SealedCut
@@ -161,3 +162,7 @@ def test_data_docs_show_every_suite_with_texts_and_failures(clean, tmp_path):
     assert "no held instrument or underlying has a stale price." in held
     assert "Failed" in held
     assert "AAA" in held
+
+
+def test_the_page_of_all_checks_is_what_the_suites_say():
+    assert (ROOT / "docs" / "expectations.md").read_text() == page()
