@@ -16,10 +16,13 @@ from orchestration.calendar import NEW_YORK
 from orchestration.jobs.flink import Checkpoint
 from orchestration.jobs.standing import ShardLag, Standing
 from streaming.apps import chain
-from streaming.engine.epochs import EPOCHS
+from streaming.engine.epochs import EPOCHS, EpochIndex
+from streaming.log import Record
 from streaming.log.files import FilesLog
+from streaming.schema.raw import EPOCHS as EPOCHS_TOPIC
+from streaming.schema.raw import FEEDS
 
-archive, sealer, submit, watch = map(import_module, ("archive", "sealer", "submit", "watch"))
+archive, clock, sealer, submit, watch = map(import_module, ("archive", "clock", "sealer", "submit", "watch"))
 
 JOB_ID = "0" * 32
 
@@ -222,6 +225,103 @@ def test_a_program_that_fails_fails_the_submission(flink):
 def test_a_submission_that_flink_never_learns_of_fails(flink, capsys):
     assert submit.submit(flink.rest, JOB_ID, ["-c", "pass"], 0.1) == 1
     assert "not known to Flink" in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------------------------------------------------- clock
+
+
+class Desk:
+    """A log, and a clock beside it whose time is set by hand."""
+
+    def __init__(self, folder):
+        self.log = FilesLog(folder)
+        self.log.create({topic.name: topic.partitions(2) for topic in (*FEEDS, EPOCHS_TOPIC)})
+        self._feed, self._clock, self.time = self.log.writer("feed"), None, 0
+
+    def arrive(self, time, topic="trades", partition=0):
+        self._feed.commit([Record(topic, partition, b"{}", micros(time))])
+
+    def tick(self, time):
+        self.time = micros(time)
+        self._clock = clock.tick(self.log, self._clock, lambda: self.time)
+
+    def restart(self):
+        self._clock = None
+
+    @property
+    def epochs(self):
+        index = EpochIndex(self.log)
+        return [index[number] for number in range(index.refresh())]
+
+
+def micros(text):
+    return int(at(text).timestamp() * 1_000_000)
+
+
+@pytest.fixture
+def desk(tmp_path):
+    made = Desk(tmp_path / "log")
+    made.tick("2020-03-16T09:00:00")
+    return made
+
+
+def test_an_epoch_is_closed_where_something_arrived(desk):
+    desk.arrive("2020-03-16T09:00:00.500")
+    desk.tick("2020-03-16T09:00:01")
+    (epoch,) = desk.epochs
+    assert epoch.ends["trades"] == (1, 0)
+    assert epoch.time == micros("2020-03-16T09:00:00.600")
+    assert epoch.versions["rule_date"] == "2020-03-16"
+
+
+def test_a_message_seen_late_comes_in_the_next_epoch_and_time_goes_forwards(desk):
+    desk.arrive("2020-03-16T09:00:00.900")
+    desk.tick("2020-03-16T09:00:01")
+    desk.arrive("2020-03-16T09:00:00.300", partition=1)  # its transaction ended after the other's
+    desk.tick("2020-03-16T09:00:01.200")
+    first, second = desk.epochs
+    assert (first.ends["trades"], second.ends["trades"]) == ((1, 0), (1, 1))
+    assert first.time < second.time <= micros("2020-03-16T09:00:01.200")
+
+
+def test_a_message_from_the_future_does_not_wait_for_it(desk):
+    desk.arrive("2020-03-16T12:00:00")
+    desk.tick("2020-03-16T09:00:01")
+    assert [epoch.ends["trades"] for epoch in desk.epochs] == [(1, 0)]
+    assert desk.epochs[0].time <= micros("2020-03-16T09:00:01")
+
+
+def test_cuts_and_price_sets_come_at_their_times(desk):
+    desk.tick("2020-03-16T10:00:30")
+    marked = {epoch.cut: epoch.time for epoch in desk.epochs if epoch.cut}
+    assert marked == {
+        "2020-03-16/0930": micros("2020-03-16T09:30:00"),
+        "2020-03-16/1000": micros("2020-03-16T10:00:00"),
+    }
+    assert sum(bool(epoch.price_set) for epoch in desk.epochs) == 31
+
+
+def test_what_arrives_after_the_end_of_day_belongs_to_the_next_session(desk):
+    desk.tick("2020-03-20T18:00:00")
+    desk.arrive("2020-03-20T18:00:01")  # a Friday
+    desk.tick("2020-03-20T18:00:02")
+    assert desk.epochs[-1].day.isoformat() == "2020-03-23"
+
+
+def test_a_clock_that_stood_still_closes_the_days_it_missed(desk):
+    desk.arrive("2020-03-16T15:59:59")
+    desk.restart()
+    desk.tick("2020-03-16T16:00:00")
+    desk.arrive("2020-03-16T16:00:05")
+    desk.arrive("2020-03-18T09:00:00")
+    desk.restart()
+    desk.tick("2020-03-18T09:00:01")
+    ends = {epoch.cut: epoch for epoch in desk.epochs if epoch.cut.endswith("/eod")}
+    assert list(ends) == ["2020-03-16/eod", "2020-03-17/eod"]
+    assert ends["2020-03-16/eod"].ends["trades"] == (2, 0)
+    assert desk.epochs[-1].ends["trades"] == (3, 0)
+    times = [epoch.time for epoch in desk.epochs]
+    assert times == sorted(set(times))
 
 
 # -------------------------------------------------------------------------------------------------------------- sealer
