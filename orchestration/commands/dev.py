@@ -1,7 +1,5 @@
 """``plumbline dev``."""
 
-import signal
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 import click
@@ -24,8 +22,6 @@ def dev(settings: Settings, port: int, files_port: int, day, history: int, speed
     Dagster runs with schedules and sensors on; everything listens on the loopback interface only. The same command
     again goes on where it stopped.
     """
-    import subprocess
-
     from orchestration.console import files, instance
     from orchestration.console.desk import Desk, served
 
@@ -37,13 +33,9 @@ def dev(settings: Settings, port: int, files_port: int, day, history: int, speed
     _history(settings, day, history, variables)
     if not no_session:
         _session(settings, day, speed)
-    console = subprocess.Popen(instance.command(port), env=variables)
-    signal.signal(signal.SIGTERM, lambda *_: console.terminate())
     click.echo(f"console  http://{instance.LOOPBACK}:{port}")
     click.echo(f"files    {desk.base_url}/out/DATE/margin.xlsx")
-    while console.poll() is None:
-        with suppress(KeyboardInterrupt):  # the console has heard it too, and ends by itself
-            console.wait()
+    instance.run_until_stopped(port, variables)
     server.shutdown()
     if not no_session:
         _leave(settings, day)

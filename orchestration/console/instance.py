@@ -1,7 +1,11 @@
 """Dagster's own folder of an environment: storage, run monitoring, no telemetry."""
 
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -14,6 +18,7 @@ from orchestration.settings import Settings
 
 LOOPBACK = "127.0.0.1"
 RUNS_AT_ONCE = 2
+_STOP_S = 20.0
 _YAML = "dagster.yaml"
 MODULE = "orchestration.console.definitions"
 
@@ -59,3 +64,20 @@ def command(port: int) -> list[str]:
     """Web server, daemon and code server on the loopback interface."""
     dagster = [sys.executable, "-m", "dagster"]
     return [*dagster, "dev", "-m", MODULE, "-h", LOOPBACK, "-p", str(port), "--log-level", "warning"]
+
+
+def run_until_stopped(port: int, variables: Mapping[str, str]) -> None:
+    """Run the console until it ends, or this process is told to; then none of its processes is left."""
+    console = subprocess.Popen(command(port), env=dict(variables), start_new_session=True)
+    told = signal.signal(signal.SIGTERM, lambda *_: os.killpg(console.pid, signal.SIGTERM))
+    try:
+        console.wait()
+    except KeyboardInterrupt:
+        with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+            os.killpg(console.pid, signal.SIGTERM)
+            console.wait(_STOP_S)
+    finally:
+        signal.signal(signal.SIGTERM, told)
+        with suppress(ProcessLookupError):
+            os.killpg(console.pid, signal.SIGKILL)
+        console.wait()

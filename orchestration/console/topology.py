@@ -1,7 +1,8 @@
 """Jobs, applications, their inputs and sealed tables, as ``streaming/apps/chain.py`` has them.
 
 Importing the chain loads every model and takes seconds, which a console that only draws the graph cannot spend: it
-reads ``topology.json``. ``python -m orchestration.console.topology`` writes that file; a test compares it with the chain.
+reads ``topology.json``. ``python -m orchestration.console.topology`` writes that file; a test compares it with the
+chain.
 """
 
 from collections.abc import Mapping
