@@ -101,7 +101,9 @@ class MarginApp:
         instruments, accounts = self._instruments(state.instruments), self._accounts(state.accounts)
         market, rules = views.market(stretch, len(instruments)), rules_in_force(stretch.versions)
         holdings, cash = self._holdings(state.holdings), self._cash(state.cash)
-        strategy = regulation_t(holdings, cash, instruments, accounts, market, day, rules)
+        # between cuts an account on portfolio margin does not need the strategies it is compared with
+        combine = None if stretch.last.cut else accounts.margin_type != MarginType.PORTFOLIO
+        strategy = regulation_t(holdings, cash, instruments, accounts, market, day, rules, combine=combine)
         outside = ~self._eligible(instruments)[holdings.instrument]
         portfolio = portfolio_margin(
             holdings, instruments, accounts, market, views.valuation_view(market.id, valued[-1]),
@@ -163,7 +165,8 @@ def _outside_scan(
         return column
     part = Holdings(*(getattr(holdings, name)[paired] for name in ("account", "instrument", "quantity", "cost")))
     nothing = CashBalances(_NONE.astype(np.int32), np.empty(0, object), _NONE, _NONE, _NONE)
-    apart = regulation_t(part, nothing, instruments, accounts, market, day, rules).treatments
+    nobody = np.zeros(len(accounts), bool)
+    apart = regulation_t(part, nothing, instruments, accounts, market, day, rules, combine=nobody).treatments
     return column + requirement_by_row(holdings, apart.account, apart.underlying, apart.maintenance)
 
 

@@ -252,6 +252,7 @@ def _fresh_events(state: PositionsState, stretch: Stretch) -> tuple[dict[str, np
     """The stretch's events in fold form, and the keys that corrections touched (to be folded again)."""
     parts: list[dict[str, np.ndarray]] = []
     again: list[np.ndarray] = []
+    known = state.keys
     for table in stretch.tables("reference", "actions"):
         state.actions = pa.concat_tables([state.actions, table]).combine_chunks()
     for table in stretch.tables("book", "custody"):
@@ -265,8 +266,11 @@ def _fresh_events(state: PositionsState, stretch: Stretch) -> tuple[dict[str, np
     again.append(_replace_corrected(state, fresh))
     live = fresh.pop("live")
     fresh = {name: column[live] for name, column in fresh.items()}
-    _add_keys(state, np.concatenate([fresh["key"], *again]))  # what was cancelled at once has a row all the same
-    actions = _joined([_action_events(state, table) for table in stretch.tables("reference", "actions")])
+    new = _add_keys(state, np.concatenate([fresh["key"], *again]))  # what was cancelled at once has a row all the same
+    news = stretch.tables("reference", "actions")
+    actions = _joined(
+        [*(_action_events(state, table, known) for table in news), _action_events(state, state.actions, new)]
+    )
     actions.pop("live")
     state.events.append(fresh)
     state.events.append(actions)
@@ -397,18 +401,17 @@ def _replace_corrected(state: PositionsState, fresh: dict[str, np.ndarray]) -> n
     return np.unique(np.concatenate(touched))
 
 
-def _action_events(state: PositionsState, table: pa.Table) -> dict[str, np.ndarray]:
-    """Actions for every key of their instrument, whatever it holds: the fold knows."""
-    if not len(state.keys) or not table.num_rows:
+def _action_events(state: PositionsState, table: pa.Table, keys: np.ndarray) -> dict[str, np.ndarray]:
+    """Actions for those of ``keys`` that are of their instrument, whatever is held: the fold knows."""
+    if not len(keys) or not table.num_rows:
         return _joined([])
     parts = []
-    for i, action in enumerate(table.to_pylist()):
-        keys = state.keys[state.keys % CODE == action["instrument"]]
-        parts.append(_action_for(state, action, i, keys))
+    for action in table.to_pylist():
+        parts.append(_action_for(state, action, keys[keys % CODE == action["instrument"]]))
     return _joined(parts)
 
 
-def _action_for(state: PositionsState, action: dict, place: int, keys: np.ndarray) -> dict[str, np.ndarray]:
+def _action_for(state: PositionsState, action: dict, keys: np.ndarray) -> dict[str, np.ndarray]:
     n = len(keys)
     kind = {SPLIT: folding.SPLIT, CASH_DIVIDEND: folding.DIVIDEND, EXPIRY: folding.EXPIRE}[action["kind"]]
     price = action["amount"] if action["kind"] == CASH_DIVIDEND else action["price"]
@@ -440,15 +443,18 @@ def _action_number(state: PositionsState, id_: str) -> int:
     return int(pc.index(state.actions["id"], id_).as_py())
 
 
-def _add_keys(state: PositionsState, keys: np.ndarray) -> None:
-    """Rows for keys seen for the first time; actions of the day that came before them apply to nothing."""
+def _add_keys(state: PositionsState, keys: np.ndarray) -> np.ndarray:
+    """Rows for keys seen for the first time; returns those.
+
+    They get the day's earlier actions as well: a correct, or a delivery it brings, can take a place before an action.
+    """
     new = np.setdiff1d(keys, state.keys)
-    if not len(new):
-        return
-    at = np.searchsorted(state.keys, new)
-    state.keys = np.insert(state.keys, at, new)
-    state.measures = np.insert(state.measures, at, 0, axis=0)
-    state.opening = np.insert(state.opening, at, 0, axis=0)
+    if len(new):
+        at = np.searchsorted(state.keys, new)
+        state.keys = np.insert(state.keys, at, new)
+        state.measures = np.insert(state.measures, at, 0, axis=0)
+        state.opening = np.insert(state.opening, at, 0, axis=0)
+    return new
 
 
 def _fold(state: PositionsState, fresh: dict[str, np.ndarray], again: np.ndarray) -> None:
@@ -458,9 +464,11 @@ def _fold(state: PositionsState, fresh: dict[str, np.ndarray], again: np.ndarray
     delivered, replaced = _fold_options(
         state, {name: column[option] for name, column in fresh.items()}, again[again_option]
     )
-    _add_keys(state, delivered["key"])
+    actions = _action_events(state, state.actions, _add_keys(state, delivered["key"]))
+    actions.pop("live")
     state.events.append(delivered)
-    rest = {name: np.concatenate([fresh[name][~option], delivered[name]]) for name in _EVENT}
+    state.events.append(actions)
+    rest = {name: np.concatenate([fresh[name][~option], delivered[name], actions[name]]) for name in _EVENT}
     _fold_keys(state, rest, np.unique(np.concatenate([again[~again_option], replaced])))
 
 

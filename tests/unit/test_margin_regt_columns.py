@@ -349,3 +349,17 @@ def test_every_treatment_has_a_sentence():
         for row in explanations(result, instruments, accounts, RULES):
             assert row.requirement.rule in row.sentence
             assert f"{row.requirement.value / MICRO:,.2f}" in row.sentence
+
+
+def test_accounts_outside_combine_are_margined_each_position_for_itself():
+    items = [XYZ, call("C110", "XYZ", 110, 2, expiry=NEAR)]
+    rows = [(account, name, size) for account in (0, 1) for name, size in (("C110", -1), ("XYZ", 100))]
+    both = (MarginType.REG_T, MarginType.PORTFOLIO)
+    cash = ((0, "USD", 0), (1, "USD", 0))
+    apart, *_ = margin(items, rows, cash, both, combine=np.array([True, False]))
+    together, *_ = margin(items, rows, cash, both)
+    assert column(apart, "maintenance", 0) == column(together, "maintenance", 0)
+    assert column(together, "maintenance", 1) == column(together, "maintenance", 0)
+    assert column(apart, "maintenance", 1) > column(together, "maintenance", 1)
+    mine = np.flatnonzero(apart.treatments.account == 1)
+    assert (np.diff(apart.treatments.leg_start)[mine] == 1).all()

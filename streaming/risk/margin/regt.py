@@ -131,12 +131,14 @@ def regulation_t(
     *,
     activity: SmaActivity | None = None,
     investment_grade: np.ndarray | None = None,
+    combine: np.ndarray | None = None,
 ) -> MarginResult:
     """Initial and maintenance requirement, equity, excess, SMA and calls of every account.
 
     ``as_of_day`` in days since 1970-01-01; ``fx`` in reporting-currency micros per unit (the price set's when None);
     ``activity`` the day's SMA entries (none: no Regulation T call arises); ``investment_grade`` True per instrument
-    for debt known to be so (unknown debt is charged as other listed debt). Cash accounts are charged 100%; portfolio
+    for debt known to be so (unknown debt is charged as other listed debt); ``combine`` True per account whose positions
+    are combined into strategies (None: all), the others' are margined each for itself. Cash accounts are charged 100%; portfolio
     accounts are computed as if they were strategy-based, for comparison.
     """
     terms = terms_of(rules)
@@ -144,7 +146,7 @@ def regulation_t(
     positions = prepare(holdings, instruments, accounts, prices, as_of_day, rules, terms)
     grade = np.zeros(len(instruments), dtype=bool) if investment_grade is None else investment_grade
     debt = debt_requirement(positions, instruments, grade, as_of_day, rules)
-    native = _treat(positions, instruments, debt, terms)
+    native = _treat(positions, instruments, debt, terms, combine)
     conversion = currency_rates(instruments.currency, rates)
     treatments = _converted(native, conversion[positions.instrument[native.leg_position[native.leg_start[:-1]]]])
     margin = _account_columns(
@@ -178,12 +180,14 @@ class Books(NamedTuple):
     """Position row of the stock, -1 = none."""
 
 
-def _treat(positions: Positions, instruments: Instruments, debt: np.ndarray, terms: Terms) -> Treatments:
+def _treat(
+    positions: Positions, instruments: Instruments, debt: np.ndarray, terms: Terms, combine: np.ndarray | None
+) -> Treatments:
     """Treatments in native currency: books with options are paired, everything else is margined alone."""
     known = positions.reason == 0
     rates = _stock_rates(positions, instruments, terms)
     book = _book_numbers(positions)
-    books = _books(positions, instruments, rates, book)
+    books = _books(positions, instruments, rates, book, combine)
     paired = [_direct(positions, book < 0, known, rates, debt, terms)]
     paired.append(_pair_books(positions, books, terms))
     merged = Treatments(
@@ -278,7 +282,13 @@ def _direct(
     )  # fmt: skip
 
 
-def _books(positions: Positions, instruments: Instruments, rates: stock.EquityRates, book: np.ndarray) -> Books:
+def _books(
+    positions: Positions,
+    instruments: Instruments,
+    rates: stock.EquityRates,
+    book: np.ndarray,
+    combine: np.ndarray | None,
+) -> Books:
     at = np.flatnonzero((book >= 0) & positions.is_option)
     count = int(book.max(initial=-1)) + 1
     code = positions.instrument[at]
@@ -315,19 +325,23 @@ def _books(positions: Positions, instruments: Instruments, rates: stock.EquityRa
         table[owner, field[f"alone_{name}"]] = positions.alone[rows]
         if name == "short":
             table[owner, field["sale_price"]] = np.abs(positions.cost[rows]) // np.abs(positions.quantity[rows])
-    table[:, field["allowed"]] = _allowed(positions, book, count)
+    table[:, field["allowed"]] = _allowed(positions, book, count, combine)
     return Books(first_leg, legs.matrix(), at, table, long_row, short_row)
 
 
-def _allowed(positions: Positions, book: np.ndarray, count: int) -> np.ndarray:
-    """What each book may be margined as: all; spreads only where the underlying is unsure; covers in cash accounts."""
+def _allowed(positions: Positions, book: np.ndarray, count: int, combine: np.ndarray | None) -> np.ndarray:
+    """What each book may be margined as: all; spreads only where the underlying is unsure; covers in cash accounts;
+    nothing together in accounts outside ``combine``."""
     member = book >= 0
     unsure = np.where(positions.is_option, positions.reason & _BOOK_FAULTS, positions.reason) != 0
     allowed = np.full(count, pairing.COVER | pairing.HEDGE | pairing.STRADDLES | pairing.SPREADS)
     allowed[book[member & unsure]] = pairing.SPREADS
     in_cash = np.zeros(count, dtype=bool)
     in_cash[book[member & positions.is_cash_account]] = True
-    return np.where(in_cash, allowed & pairing.COVER, allowed)
+    allowed = np.where(in_cash, allowed & pairing.COVER, allowed)
+    if combine is not None:
+        allowed[book[member & ~combine[positions.account]]] = 0
+    return allowed
 
 
 def _pair_books(positions: Positions, books: Books, terms: Terms) -> Treatments:
