@@ -8,7 +8,7 @@ SOURCES := $(shell find streaming -name '*.py' -not -path '*/__pycache__/*')
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup warm demo demo-small stack test test-stack test-terraform test-render soak chaos bench lint lock clean
+.PHONY: help setup warm demo demo-small dev stack test test-stack test-terraform test-render test-ui soak chaos bench lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ demo: $(WARM)  ## Run a whole generated trading day: workbooks and certificate i
 demo-small: $(WARM)  ## The same on the small day
 	$(BIN)/plumbline demo --accounts 20 --trades 5000 --prices 20000
 
+dev: $(WARM)  ## Open the console: Dagster with days of history and a played session
+	$(BIN)/plumbline dev
+
 stack: $(READY)  ## The real Kafka and Flink on this machine
 	$(BIN)/plumbline stack up
 
@@ -47,6 +50,9 @@ test-terraform: $(READY)  ## The infrastructure: Terraform's tests, and policy o
 
 test-render: $(READY)  ## Workbooks drawn by LibreOffice
 	$(PYTEST) -m "render and not soak"
+
+test-ui: $(READY)  ## The console in a real browser (Chromium)
+	$(PYTEST) tests/ui -m ui --timeout 1800
 
 soak: $(READY)  ## The long forms of the tests
 	$(PYTEST) -m soak --timeout 7200

@@ -1,0 +1,208 @@
+"""A day through Dagster and through the command line's functions: the same numbers, and one publication whatever dies."""
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import orjson
+import pytest
+
+from orchestration import calendar, generated, pipeline
+from orchestration.alerts import desk as alerts
+from orchestration.alerts.outbox import WAITING
+from orchestration.console import player
+from orchestration.console.clock import DeskClock
+from orchestration.ledger import Ledger
+from orchestration.progress import Silent
+from orchestration.settings import Settings
+from streaming.cuts import open_cut
+from streaming.demo import DaySpec
+from tests.kit.slack_fake import SlackFake
+
+DAY = date(2020, 3, 16)
+ROOT = Path(__file__).resolve().parents[2]
+BOOKS = ("stress.xlsx", "margin.xlsx", "capital.xlsx")
+FILED = ("end_of_day", "certificate", "checks", "stress", "margin", "capital", "notifications", "ledger")
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3_000)]
+
+
+@pytest.fixture(scope="module")
+def fed(tmp_path_factory) -> Path:
+    """The home of a tiny generated day: everything has arrived, nothing was run."""
+    folder = tmp_path_factory.mktemp("fed")
+    settings = Settings(folder / "home", folder / "out")
+    spec = DaySpec(DAY, 6, 300, 3_000)
+    generated.prepare(settings, spec)
+    generated.feed_generated(settings, spec, lambda _: None, calendar.history_marks(DAY))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sealed(fed, tmp_path_factory) -> Path:
+    """The same day with the jobs run and its cut sealed."""
+    folder = tmp_path_factory.mktemp("sealed")
+    shutil.copytree(fed, folder, dirs_exist_ok=True)
+    home = pipeline.Home.open(Settings(folder / "home", folder / "out"))
+    pipeline.run_jobs(home, Silent())
+    pipeline.seal(home, Silent())
+    return folder
+
+
+def copied(folder: Path, to: Path) -> Settings:
+    shutil.copytree(folder, to, dirs_exist_ok=True, symlinks=True)
+    return Settings(to / "home", to / "out")
+
+
+def places(settings: Settings) -> dict[str, str]:
+    return {
+        "PLUMBLINE_HOME": str(settings.home),
+        "PLUMBLINE_OUT": str(settings.out),
+        "PLUMBLINE_BASE_URL": "",
+        "PLUMBLINE_STACK": "",
+    }
+
+
+def materialise(settings: Settings, monkeypatch, job: str = "day") -> dg.ExecuteInProcessResult:
+    from orchestration.console.definitions import defs
+
+    for name, value in places(settings).items():
+        monkeypatch.setenv(name, value)
+    return defs.resolve_job_def(job).execute_in_process(partition_key=DAY.isoformat(), raise_on_error=False)
+
+
+def files_of(settings: Settings) -> dict[str, bytes]:
+    folder = settings.out / DAY.isoformat()
+    return {name: (folder / name).read_bytes() for name in BOOKS}
+
+
+def test_dagster_and_the_command_line_make_the_same_day(fed, tmp_path, monkeypatch):
+    by_dagster, by_command = copied(fed, tmp_path / "dagster"), copied(fed, tmp_path / "command")
+    result = materialise(by_dagster, monkeypatch)
+    assert result.success
+    assert {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()} == set(FILED)
+    assert all(check.passed for check in result.get_asset_check_evaluations() if check.blocking)
+    outcome = pipeline.run_day(pipeline.Home.open(by_command), DAY, Silent())
+    mine = open_cut(by_dagster.store, f"{DAY}/eod").manifest
+    assert mine["tables"] == outcome.cut.manifest["tables"]
+    assert mine["states"] == outcome.cut.manifest["states"]
+    assert files_of(by_dagster) == files_of(by_command)
+
+
+def test_figures_pictures_and_links_are_in_the_metadata(sealed, tmp_path, monkeypatch):
+    settings = copied(sealed, tmp_path)
+    result = materialise(settings, monkeypatch)
+    found = {
+        event.asset_key.to_user_string(): event.step_materialization_data.materialization.metadata
+        for event in result.get_asset_materialization_events()
+    }
+    assert found["margin"]["deficit_usd"].value > 0
+    assert found["margin"]["top_deficits"].records
+    assert found["stress"]["worst_scenarios"].records
+    assert found["capital"]["net_capital_usd"].value > 0
+    for asset, picture in (("margin", "deficit_timeline"), ("stress", "waterfall"), ("stress", "heat_map"),
+                           ("capital", "net_capital")):  # fmt: skip
+        assert found[asset][picture].value.startswith("!["), (asset, picture)
+        assert "data:image/png;base64," in found[asset][picture].value
+    assert found["certificate"]["unequal"].value == 0
+
+
+KILLS = {
+    "seal": "from orchestration import pipeline as m; name = 'seal'; before = False",
+    "check": "from orchestration import pipeline as m; name = 'run_checks'; before = False",
+    "report": "import reports as m; name = 'build'; before = False",
+    "publish": "from orchestration import publish as m; name = '_swap'; before = False",
+    "record": "from orchestration import publish as m; name = '_record'; before = False",
+    "notify": "from orchestration.console import stages as m; name = 'deliver'; before = True",
+    "told": "from orchestration.console import stages as m; name = 'deliver'; before = False",
+}
+"""Where a run is killed: at the end of a stage, or before it."""
+_KILLED = """
+import os, signal, sys
+{place}
+whole = getattr(m, name)
+def dying(*given, **named):
+    if not before:
+        whole(*given, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(m, name, dying)
+from orchestration.console.definitions import defs
+defs.resolve_job_def("day").execute_in_process(partition_key={day!r})
+"""
+
+
+@pytest.mark.parametrize("place", KILLS)
+def test_a_run_killed_anywhere_and_run_again_publishes_once_and_alerts_once(place, sealed, tmp_path, monkeypatch):
+    settings = copied(sealed, tmp_path)
+    with SlackFake() as slack:
+        access = {
+            "PLUMBLINE_SLACK_TOKEN": slack.token,
+            "PLUMBLINE_SLACK_CHANNEL": slack.channel,
+            "PLUMBLINE_SLACK_API": slack.url,
+        }
+        killed = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", _KILLED.format(place=KILLS[place], day=DAY.isoformat())],
+            env={**os.environ, **places(settings), **access, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            check=False,
+        )
+        assert killed.returncode == -9, killed.stderr.decode()[-2_000:]
+        for name, value in access.items():
+            monkeypatch.setenv(name, value)
+        assert materialise(settings, monkeypatch).success
+        said = [_identity(message) for message in slack.messages]
+        assert said
+        assert len(set(said)) == len(said)
+    ledger = Ledger(settings.ledger)
+    ledger.verify()
+    assert [entry.what["version"] for entry in ledger.entries("publication")] == [1]
+    assert os.readlink(settings.out / DAY.isoformat() / "current") == "v1"
+    assert sorted(path.name for path in (settings.out / DAY.isoformat()).glob("v*")) == ["v1"]
+    assert not alerts.outbox_of(settings).messages(WAITING)
+
+
+def _identity(message: dict) -> str:
+    """By which a delivery knows a message again."""
+    metadata = message["metadata"]
+    whole = orjson.loads(metadata) if isinstance(metadata, str) else metadata
+    return whole["event_payload"]["message"]
+
+
+def test_the_killed_engine_goes_on_and_the_day_has_the_same_digests(tmp_path, monkeypatch):
+    """The live jobs play a session, are killed in it, started again, and the day is materialised: as by the command."""
+    live, quiet = Settings(tmp_path / "live", tmp_path / "a"), Settings(tmp_path / "quiet", tmp_path / "b")
+    spec = DaySpec(DAY, 4, 200, 3_000)
+    generated.prepare(live, spec)
+    DeskClock.start(calendar.session(DAY).open, 1_000.0).write(live)
+    process = player.start(live, live, DAY)
+    _wait_for_epochs(live, 400)
+    os.kill(process, 9)
+    again = player.start(live, live, DAY)
+    assert again != process
+    DeskClock.start(calendar.session(DAY).end_of_day, 1.0).write(live)
+    try:
+        assert materialise(live, monkeypatch).success
+    finally:
+        player.stop(live)
+    generated.prepare(quiet, spec)
+    generated.feed_generated(quiet, spec, lambda _: None)
+    home = pipeline.Home.open(quiet)
+    pipeline.run_jobs(home, Silent())
+    pipeline.seal(home, Silent())
+    ours, theirs = (open_cut(one.store, f"{DAY}/eod").manifest for one in (live, quiet))
+    assert ours["tables"] == theirs["tables"]
+    assert ours["states"] == theirs["states"]
+
+
+def _wait_for_epochs(settings: Settings, count: int) -> None:
+    import time
+
+    home = pipeline.Home.open(settings)
+    deadline = time.monotonic() + 600
+    while home.index.refresh() < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
