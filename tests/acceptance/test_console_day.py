@@ -1,4 +1,4 @@
-"""A day through Dagster and through the command line's functions: the same numbers, and one publication whatever dies."""
+"""A day through Dagster and through the command line: the same numbers, and one publication whatever dies."""
 
 import os
 import shutil
