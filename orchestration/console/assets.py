@@ -294,7 +294,7 @@ def ledger(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResul
     )
 
 
-ASSETS = [
+ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     *streams.topics(), intraday_cut, end_of_day, certificate, expectation_checks, publication, reserve, var_backtest,
     notifications, ledger,
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -138,4 +139,4 @@ def _moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=NEW_YORK)
 
 
-JOBS = [day, cut, reserve_morning, backtest_week, start_streams, stop_streams, deliver_alerts, as_of]
+JOBS: list[Any] = [day, cut, reserve_morning, backtest_week, start_streams, stop_streams, deliver_alerts, as_of]

@@ -2,6 +2,7 @@
 
 import os
 from datetime import date, datetime
+from typing import Any
 
 import dagster as dg
 import orjson
@@ -57,12 +58,12 @@ def observe(found: Standing, before: dict, now: float) -> list[dg.AssetObservati
         rows = found.rows[topic.name]
         gained = rows - before.get("rows", {}).get(topic.name, rows)
         rate = gained / elapsed if elapsed > 0 else 0.0
-        what = {"rows": rows, "rows_per_second": round(rate, 1)}
-        events.append(dg.AssetObservation(streams.topic_key(topic.name), metadata=what))
+        counted = {"rows": rows, "rows_per_second": round(rate, 1)}
+        events.append(dg.AssetObservation(streams.topic_key(topic.name), metadata=counted))
     clock = {"lag_seconds": found.clock_lag_s, "closed": str(found.clock_time or "never"), "last_cut": found.last_cut}
     events.append(dg.AssetObservation(streams.topic_key(EPOCHS.name), metadata=clock))
     for name, job in found.jobs.items():
-        what = {"state": job.state, "lag_epochs": job.lag_epochs, "lag_seconds": job.lag_seconds}
+        what: dict[str, Any] = {"state": job.state, "lag_epochs": job.lag_epochs, "lag_seconds": job.lag_seconds}
         if job.checkpoint_age_s is not None:
             what["checkpoint_age_seconds"] = round(job.checkpoint_age_s, 1)
         what["last_cut"] = found.last_cut or "none"
