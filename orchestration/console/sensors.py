@@ -60,7 +60,11 @@ def observe(found: Standing, before: dict, now: float) -> list[dg.AssetObservati
         rate = gained / elapsed if elapsed > 0 else 0.0
         counted = {"rows": rows, "rows_per_second": round(rate, 1)}
         events.append(dg.AssetObservation(streams.topic_key(topic.name), metadata=counted))
-    clock = {"lag_seconds": found.clock_lag_s, "closed": str(found.clock_time or "never"), "last_cut": found.last_cut}
+    clock: dict[str, Any] = {
+        "lag_seconds": found.clock_lag_s,
+        "closed": str(found.clock_time or "never"),
+        "last_cut": found.last_cut,
+    }
     events.append(dg.AssetObservation(streams.topic_key(EPOCHS.name), metadata=clock))
     for name, job in found.jobs.items():
         what: dict[str, Any] = {"state": job.state, "lag_epochs": job.lag_epochs, "lag_seconds": job.lag_seconds}
