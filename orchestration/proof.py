@@ -30,7 +30,8 @@ CERTIFICATE = "certificate.json"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to prove: the newest version of each cut, replayed from the state sealed at ``start`` or the beginning."""
+    """What to prove: versions of cuts in the order of the log, replayed from the state sealed at ``start`` or from the
+    beginning."""
 
     cuts: Sequence[tuple[str, int]]
     start: tuple[str, int] | None = None
@@ -134,21 +135,25 @@ def main(log_folder: str, store_folder: str, scratch: str, task_text: str) -> No
     told = threading.Event()
     threading.Thread(target=_end_with_caller, args=(told,), daemon=True).start()
 
+    from orchestration.days import marked_cuts
     from streaming.apps import chain
+    from streaming.engine.epochs import EpochIndex
     from streaming.engine.replay import certify, replay
     from streaming.engine.sealing import CutStore, write_atomically
     from streaming.log.files import FilesLog
 
     task, store = Task.decode(task_text), CutStore(store_folder)
+    log = FilesLog(log_folder)
+    epochs = {(cut.id, cut.version): cut.epoch for cut in marked_cuts(EpochIndex(log))}
     cuts = replay(
-        FilesLog(log_folder),
+        log,
         chain.jobs(),
-        [cut for cut, _ in task.cuts],
+        [epochs[cut, version] for cut, version in task.cuts],
         Path(scratch) / "log",
         (store, *task.start) if task.start else None,
         EPOCHS_MAX,
         EVENTS_MAX,
-        lambda cut: _say({"computed": cut}),
+        lambda epoch: _say({"computed": epoch.cut}),
     )
     _say({"waiting": True})
     told.wait()

@@ -139,14 +139,8 @@ class EpochIndex:
         return self._stops[bisect_left(self._stops, first) : bisect_left(self._stops, stop)]
 
     def cuts(self) -> dict[str, int]:
-        """Cut id -> number of its epoch, in the order of the log."""
+        """Cut id -> number of its newest marked epoch, in the order of the log."""
         return {epoch.cut: epoch.number for epoch in self._epochs if epoch.cut}
-
-    def find_cut(self, cut: str) -> Epoch:
-        number = self.cuts().get(cut)
-        if number is None:
-            raise LogError(f"the log has no cut {cut}; found {', '.join(self.cuts()) or 'none'}")
-        return self[number]
 
     def last_at(self, time: int) -> Epoch | None:
         """The last epoch closed at or before ``time`` (microseconds); None before the first."""

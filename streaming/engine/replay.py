@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streaming.engine.app import RAW_TOPICS, Job
-from streaming.engine.epochs import EPOCHS, EpochIndex
+from streaming.engine.epochs import EPOCHS, Epoch, EpochIndex
 from streaming.engine.runner import ShardHost, ShardState, restore, run_bounded
 from streaming.engine.sealing import Cut, CutStore, gather
 from streaming.engine.stretch import Position
@@ -111,14 +111,17 @@ class Certificate:
 def replay(
     log: Log,
     jobs: Sequence[Job],
-    cuts: Sequence[str],
+    cuts: Sequence[Epoch],
     scratch: Path,
     start: tuple[CutStore, str, int] | None = None,
     epochs_max: int = 3_000,
     events_max: int = 20_000,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[Epoch], None] = lambda _: None,
 ) -> list[Cut]:
-    """Recompute ``cuts`` (ascending) from a sealed cut's state, or from the beginning of the log."""
+    """Recompute the cuts at marked epochs (ascending) from a sealed cut's state, or from the beginning of the log.
+
+    ``start``: store, id and version of that cut.
+    """
     shards = log.topics()["trades"]
     mine = ReplayLog(log, scratch)
     for job in jobs:
@@ -127,19 +130,18 @@ def replay(
     index.refresh()
     hosts = []
     for job in jobs:
-        states = [_start(job, shard, index, start) for shard in range(shards if job.sharded else 1)]
+        states = [_start(job, shard, start) for shard in range(shards if job.sharded else 1)]
         hosts.append([ShardHost(mine, index, job, shard, shards, state) for shard, state in enumerate(states)])
     found = []
-    for cut in cuts:
-        epoch = index.find_cut(cut)
+    for epoch in cuts:
         for of_job in hosts:
             run_bounded(of_job, epoch.number, epochs_max, events_max)
         found.append(gather(mine, index, jobs, epoch))
-        progress(cut)
+        progress(epoch)
     return found
 
 
-def _start(job: Job, shard: int, index: EpochIndex, start: tuple[CutStore, str, int] | None) -> ShardState | None:
+def _start(job: Job, shard: int, start: tuple[CutStore, str, int] | None) -> ShardState | None:
     if start is None:
         return None
     store, cut, version = start
@@ -148,7 +150,7 @@ def _start(job: Job, shard: int, index: EpochIndex, start: tuple[CutStore, str, 
     if missing:
         raise LogError(f"cut {cut} v{version}: expected sealed states of {', '.join(missing)}, shard {shard}")
     state = restore(job, blobs)
-    return ShardState(state.states, Position(index.find_cut(cut).number + 1))
+    return ShardState(state.states, Position(store.epoch(cut, version) + 1))
 
 
 def certify(store: CutStore, replayed: Cut, version: int, start: str = "", limit: int = 100) -> Certificate:

@@ -119,6 +119,10 @@ class CutStore:
         found = (self.folder / "cuts" / cut).glob("v*/manifest.json")
         return sorted(int(path.parent.name[1:]) for path in found)
 
+    def epoch(self, cut: str, version: int) -> int:
+        """The number of the epoch at which a cut was sealed."""
+        return int(orjson.loads((self.path(cut, version) / "manifest.json").read_bytes())["epoch"])
+
     def write(self, cuts: Sequence[tuple[Cut, int]]) -> None:
         """Store cuts with their versions; those that exist already are left as they are (published is immutable)."""
         fresh = [(cut, version) for cut, version in cuts if version not in self.versions(cut.id)]
@@ -167,17 +171,3 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def seal_new(log: Log, index: EpochIndex, jobs: Sequence[Job], store: CutStore) -> list[str]:
-    """Seal every cut of the log that all shards have sealed and the store has not; returns their ids."""
-    index.refresh()
-    ready = []
-    for cut, number in index.cuts().items():
-        if not store.versions(cut):
-            try:
-                ready.append(gather(log, index, jobs, index[number]))
-            except NotSealedError:
-                break
-    store.write([(cut, 1) for cut in ready])
-    return [cut.id for cut in ready]
