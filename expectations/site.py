@@ -6,16 +6,15 @@ The pages are made from the results as recorded, so they show crashed and timed-
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from expectations.check import CheckResult
+from expectations.pages import INDEX, finish
 from expectations.running import SUITES, catalogue, context, expectation, suites
 from expectations.view import MICROS, Cut
-
-INDEX = "index.html"
-LEADS = "checks"
 
 
 def docs(cut: Cut, results: Sequence[CheckResult], folder: Path | str, module: str = SUITES) -> Path:
@@ -29,19 +28,10 @@ def docs(cut: Cut, results: Sequence[CheckResult], folder: Path | str, module: s
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     _build(cut, results, part, module)
-    _lead(part)
+    finish(part, cut, results)
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(part, folder)
     return folder / INDEX
-
-
-def _lead(folder: Path) -> None:
-    """A page of a fixed name for each suite, that leads to the builder's own."""
-    (folder / LEADS).mkdir()
-    for page in sorted(folder.glob("validations/**/*.html")):
-        target = f"../{page.relative_to(folder)}"
-        content = f'<!doctype html><title>{page.stem}</title><meta http-equiv="refresh" content="0; url={target}">\n'
-        (folder / LEADS / page.name).write_text(content + f'<a href="{target}">{page.stem}</a>\n')
 
 
 def _build(cut: Cut, results: Sequence[CheckResult], folder: Path, module: str) -> None:
@@ -74,7 +64,9 @@ def _their_result(known: tuple, row: CheckResult) -> Any:
     """One of our results as one of theirs."""
     from great_expectations.core import ExpectationValidationResult
 
-    config = expectation(*known).configuration
+    suite, check = known
+    told = f"{check.text} ({row.severity}, {row.owner})" + ("" if row.passed else f" Next: {row.next_step}")
+    config = expectation(suite, replace(check, text=told)).configuration
     config.severity = row.severity
     result = {
         "observed_value": row.observed,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -117,7 +118,10 @@ def test_importing_the_package_and_its_catalogue_does_not_import_great_expectati
 
 
 def test_isolation_fails_what_crashes_hangs_or_finds_nothing_and_still_runs_the_rest(sealed, tmp_path):
-    results = run_isolated(sealed, folder=tmp_path / "run", suite_s=10, module="tests.unit.expectations_broken")
+    site = tmp_path / "docs"
+    results = run_isolated(
+        sealed, folder=tmp_path / "run", docs=site, suite_s=10, module="tests.unit.expectations_broken"
+    )
     by_suite: dict[str, set] = {}
     for row in results:
         by_suite.setdefault(row.suite, set()).add((row.passed, row.severity if not row.passed else ""))
@@ -137,6 +141,9 @@ def test_isolation_fails_what_crashes_hangs_or_finds_nothing_and_still_runs_the_
     assert said["ends"].startswith("crashed")
     assert said["hangs"].startswith("timed out")
     assert "absent" in said["no_such_column"]
+    pages = {path.stem: path.read_text() for path in site.glob("validations/**/*.html")}
+    assert set(pages) == set(by_suite)
+    assert "timed out" in pages["hangs"]
 
 
 def test_a_check_without_a_result_has_failed():
@@ -162,6 +169,38 @@ def test_data_docs_show_every_suite_with_texts_and_failures(clean, tmp_path):
     assert "no held instrument or underlying has a stale price." in held
     assert "Failed" in held
     assert "AAA" in held
+    assert f"critical, market data) Next: {catalogue()['prices.held.fresh'][1].next_step}" in held
+    first = index.read_text()
+    assert "1 failed" in first
+    assert f'<a href="{next(tmp_path.glob("validations/**/prices.held.html")).relative_to(tmp_path)}">' in first
+
+
+def test_data_docs_load_nothing_from_elsewhere(clean, tmp_path):
+    docs(day.cut(), clean, tmp_path / "v1")
+    paths = list((tmp_path / "v1").glob("**/*.html"))
+    assert len(paths) > 2 * len({row.suite for row in clean})
+    for path in paths:
+        assert not re.findall(r'(?:src|href)="(?:https?:)?//', path.read_text()), path
+        for name in re.findall(r'(?:src|href)="([^"#]+\.(?:css|js|html))"', path.read_text()):
+            assert (path.parent / name).is_file(), (path, name)
+
+
+def test_every_suite_has_a_page_under_a_name_that_can_be_linked_to(clean, tmp_path):
+    docs(day.cut(), clean, tmp_path / "v1")
+    leads = {path.stem: path for path in (tmp_path / "v1" / "checks").iterdir()}
+    assert set(leads) == {suite.name for suite, _ in catalogue().values()}
+    for name, path in leads.items():
+        (target,) = re.findall(r'href="([^"]+)"', path.read_text())
+        assert (path.parent / target).resolve().name == f"{name}.html"
+        assert (path.parent / target).is_file()
+
+
+def test_data_docs_are_replaced_as_a_whole(clean, tmp_path):
+    docs(day.cut(), clean, tmp_path / "v1")
+    (tmp_path / "v1" / "left over").touch()
+    docs(day.cut(), clean, tmp_path / "v1")
+    assert not (tmp_path / "v1" / "left over").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["v1"]
 
 
 def test_the_page_of_all_checks_is_what_the_suites_say():
