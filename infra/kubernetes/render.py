@@ -84,7 +84,8 @@ def kafka_log() -> dict[str, object]:
     """How every process reaches the log; its own login is in its environment."""
     with open(HERE / "kafka.toml", "rb") as file:
         cluster = tomllib.load(file)
-    return {"kind": "kafka", "settings": cluster["client"], "replication": cluster["replication"]}
+    own = {name: cluster[name] for name in ("replication", "prefix") if name in cluster}
+    return {"kind": "kafka", "settings": cluster["client"], **own}
 
 
 def _job_id(name: str, environment: str, sizes: Mapping[str, Any]) -> str:

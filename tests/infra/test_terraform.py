@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from manifests import outputs
 from plan_policy import violations
 from terraform import SOURCES, Terraform, require_terraform
 
@@ -81,6 +82,18 @@ def test_no_secret_is_in_a_plan(plans, environment):
 
 def test_who_logs_in_to_kafka_is_who_is_granted_access(plans):
     assert plans["production"]["planned_values"]["outputs"]["principals"]["value"] == PRINCIPALS
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_terraform_hands_over_what_the_manifests_are_filled_with(plans, environment):
+    handed = plans[environment]["output_changes"]["manifest_values"]
+    expected = outputs(environment)
+    assert handed["after"].keys() | handed["after_unknown"].keys() == expected.keys()
+    for table in ("role_arns", "image_repositories", "buckets"):
+        known, unknown = handed["after"].get(table) or {}, handed["after_unknown"].get(table) or {}
+        assert known.keys() | unknown.keys() == expected[table].keys()
+    assert handed["after"]["buckets"] == expected["buckets"]
+    assert handed["after"]["environment"] == expected["environment"]
 
 
 def test_environments_differ_in_sizes_and_retention_only(plans):

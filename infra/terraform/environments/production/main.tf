@@ -27,7 +27,7 @@ module "platform" {
   kafka = {
     instance_type    = "kafka.m7g.xlarge"
     brokers_per_zone = 1
-    volume_gib       = 1000
+    volume_gib       = 500
   }
 
   database = {
