@@ -1,6 +1,7 @@
 """What comes from outside the computation: the clock on the wall, who is at the keyboard, which code this is."""
 
 import getpass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -22,8 +23,18 @@ def user() -> str:
 @cache
 def code_version() -> str:
     """Digest of the sources that decide a sealed number: the same code has the same version on every machine."""
-    root = ROOT / "streaming"
     digest = sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, content in _sources():
+        digest.update(name.encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
+
+
+def code_digests() -> dict[str, str]:
+    """SHA-256 of each of those sources, by its path below ``streaming``."""
+    return {name: sha256(content).hexdigest() for name, content in _sources()}
+
+
+def _sources() -> Iterator[tuple[str, bytes]]:
+    root = ROOT / "streaming"
+    for path in sorted(root.rglob("*.py")):
+        yield str(path.relative_to(root)), path.read_bytes()

@@ -118,8 +118,8 @@ def _write(folder: Path, cut: SealedCut, decision: Decision, build: Build) -> No
     build(folder)
     _write_json(folder / "certificate.json", certificate(cut.folder, cut.id, cut.version))
     _write_json(folder / "checks.json", {**(read_checks(cut) or {}), "overridden": list(decision.overridden)})
-    _write_json(folder / "headlines.json", headlines(cut))
-    _write_tables(folder / "tables", cut)
+    (folder / "headlines.json").write_bytes(headlines_bytes(cut))
+    write_tables(folder / "tables", cut)
     files = {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     what = {"cut": cut.id, "cut_version": cut.version, "manifest": manifest_digest(cut), "files": files}
     _write_json(folder / PUBLICATION, what)
@@ -143,12 +143,18 @@ def headlines(cut: SealedCut) -> dict[str, object]:
     }
 
 
+def headlines_bytes(cut: SealedCut) -> bytes:
+    """``headlines.json`` of a cut."""
+    return _json(headlines(cut))
+
+
 def figures(cut: SealedCut) -> dict[str, Mapping]:
     """The rows of the cut's headlines by name."""
     return {row["name"]: row for row in cut.table("headlines").to_pylist()} if "headlines" in cut.tables else {}
 
 
-def _write_tables(folder: Path, cut: SealedCut) -> None:
+def write_tables(folder: Path, cut: SealedCut) -> None:
+    """Every sealed table as Parquet and as CSV."""
     import pyarrow.csv
     import pyarrow.parquet
 
@@ -160,7 +166,11 @@ def _write_tables(folder: Path, cut: SealedCut) -> None:
 
 
 def _write_json(path: Path, content: object) -> None:
-    path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+    path.write_bytes(_json(content))
+
+
+def _json(content: object) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n"
 
 
 def _fresh(folder: Path) -> Path:
