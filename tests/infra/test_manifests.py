@@ -174,6 +174,14 @@ def test_nobody_may_talk_to_anybody_unless_a_policy_says_so(environment):
     assert policy == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
+def test_pods_reach_the_kubernetes_api_where_terraform_puts_it(environment):
+    text = (REPOSITORY / "infra/terraform/modules/cluster/main.tf").read_text()
+    services = ipaddress.ip_network(re.search(r'service_ipv4_cidr = "([^"]+)"', text)[1])
+    policy = named(rendered(environment), "NetworkPolicy", "names-and-aws")["spec"]
+    reached = [peer["ipBlock"]["cidr"] for rule in policy["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    assert reached == [outputs(environment)["network_cidr"], f"{services[1]}/32"]
+
+
 @pytest.mark.parametrize("job", DEPLOYMENT.apps)
 def test_flinks_rest_port_is_reached_by_its_own_and_never_from_outside(environment, job):
     peers = callers(rendered(environment), {"plumbline.io/job": job, "plumbline.io/scraped": "true"}, 8081)

@@ -151,7 +151,7 @@ def test_apply_makes_the_local_stack_as_wanted_and_leaves_it_alone_then(stack, t
     call = CliRunner().invoke
     before = call(plumbline, ["topics", "diff", *arguments])
     assert before.exit_code == 1
-    assert "create   topic applied.trades: 4 partitions, raw, retention.ms -1" in before.output
+    assert f"create   topic applied.trades: {chain.SHARDS} partitions, raw, retention.ms -1" in before.output
     applied = call(plumbline, ["topics", "apply", *arguments])
     assert (applied.exit_code, applied.output) == (0, before.output)
     after = call(plumbline, ["topics", "diff", *arguments], catch_exceptions=False)

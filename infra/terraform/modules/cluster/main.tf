@@ -90,6 +90,10 @@ resource "aws_eks_cluster" "this" {
     endpoint_public_access  = false
   }
 
+  kubernetes_network_config {
+    service_ipv4_cidr = "172.20.0.0/16" # its first address is the API's, which a network policy names
+  }
+
   encryption_config {
     resources = ["secrets"]
 

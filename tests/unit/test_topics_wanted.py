@@ -27,7 +27,7 @@ EACH_ALONE = "\n".join(f'[jobs.{app.name}]\napps = ["{app.name}"]' for app in ch
 
 @pytest.fixture
 def deployment():
-    return load_deployment()
+    return replace(load_deployment(), shards=4)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def may(acls, principal, operation, resource="topic"):
 
 def test_every_topic_of_the_chain_is_wanted_with_its_partitions(deployment):
     wanted = {topic.name: topic.partitions for topic in wanted_topics(deployment, MANAGED)}
-    assert wanted == {**chain.topics(), "progress.feed": 1}
+    assert wanted == {**chain.topics(4), "progress.feed": 1}
 
 
 def test_raw_topics_stay_for_years_sealed_ones_for_a_year_and_rows_for_days(deployment):
