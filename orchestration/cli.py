@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "sign": ("evidence:sign", "Sign a published version: preparer, reviewer, FinOp."),
     "pack": ("evidence:pack", "Put everything behind a published version into one archive."),
     "verify": ("evidence:verify", "Do an evidence pack again from its log, and compare every digest."),
+    "scorecard": ("evidence:scorecard", "BCBS 239 scores of a published version, each with its proof."),
     "calc": ("calc:calc", "Put your own cases to the production rules."),
     "ledger": ("ledger:ledger", "The record of everything that was done."),
     "alerts": ("alerts:alerts", "What somebody must know, and its way to Slack."),

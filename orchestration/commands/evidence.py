@@ -1,4 +1,4 @@
-"""``plumbline sign``, ``pack`` and ``verify``."""
+"""``plumbline sign``, ``pack``, ``verify`` and ``scorecard``."""
 
 import tempfile
 from datetime import date
@@ -111,6 +111,30 @@ def verify(pack: Path, log: Path | None, to: Path | None) -> None:
         click.echo(f"  {finding.what}: expected {finding.expected}, found {finding.found}")
     if found.unequal:
         raise SystemExit(UNEQUAL)
+
+
+@click.command()
+@click.argument("day", metavar="DATE", type=Day())
+@_version
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def scorecard(settings: Settings, day: date, version: str | None, as_json: bool) -> None:
+    """BCBS 239 scores of a published version of DATE, computed from its run records, each with its proof."""
+    import orjson
+
+    from orchestration.ledger import Ledger
+    from orchestration.scorecard import scorecard as scores_of
+
+    folder = version_folder(settings, day, version)
+    found = scores_of(settings.store, Ledger(settings.ledger), folder)
+    if as_json:
+        click.echo(orjson.dumps([score.document() for score in found], option=orjson.OPT_INDENT_2).decode())
+        return
+    click.echo(f"{day} {folder.name}")
+    for score in found:
+        shown = "" if score.score is None else f"{score.score}%"
+        click.echo(f"  {score.principle:<13} {score.measure:<28} {shown:>8}  {score.found}")
+        click.echo(f"  {'':<13} proof: {score.proof}")
 
 
 def _keep(made: Path, to: Path) -> None:
