@@ -6,6 +6,7 @@ import numpy as np
 
 from streaming.demo.clients import Client
 from streaming.demo.portfolios import Chains, Desk, menu, portfolio
+from streaming.demo.session import session
 from streaming.demo.spec import DaySpec, stream
 from streaming.demo.universe import SPLIT, SPLIT_FACTOR, Universe
 from streaming.risk.money import MICRO
@@ -38,7 +39,7 @@ def build(spec: DaySpec, universe: Universe, clients: list[Client], marks: np.nd
     """``marks``: the previous close of every instrument in micros, before the split."""
     columns: list[tuple[int, int, int, int]] = []
     cash, euro, proceeds, menus = [], [], [], []
-    chains = Chains(universe)
+    chains = Chains(universe, session(spec.date, spec.rule_date).open)
     for place, client in enumerate(clients):
         random = stream(spec.seed, "opening", client.id)
         desk = Desk(random, universe, chains, client, marks)

@@ -22,7 +22,8 @@ _UNSECURED_GROSS, _DEFICIT_GROSS = 9.5, 3.4
 class Chains:
     """Series by underlying and expiry, and the stocks a client may hold."""
 
-    def __init__(self, universe: Universe):
+    def __init__(self, universe: Universe, opening: int):
+        """``opening``: microseconds UTC; what is listed later nobody holds overnight."""
         self.stocks = [row for row in universe.stocks if universe.id[row] != LEVERAGED]
         self.fund = universe.row(LEVERAGED)
         self.optionable = [row for row in range(universe.underlyings) if row != universe.row(SPLIT)]
@@ -31,10 +32,7 @@ class Chains:
         ranks = {when: place for place, when in enumerate(sorted(set(universe.expires[universe.options].tolist())))}
         self.expiries = len(ranks)
         for row in universe.options:
-            if (
-                universe.multiplier[row] == _STANDARD
-                and universe.listed[row] < universe.expires[universe.options].min()
-            ):
+            if universe.multiplier[row] == _STANDARD and universe.listed[row] < opening:
                 key = (int(universe.underlying[row]), ranks[int(universe.expires[row])], int(universe.right[row]))
                 self._rows.setdefault(key, []).append(int(row))
         self._strike = universe.strike

@@ -122,3 +122,9 @@ def test_clients_are_of_all_kinds_and_both_margin_regimes():
 
 def test_nobody_holds_options_on_the_stock_that_splits(opening):
     assert not [event for event in opening["custody"] if event["instrument"].startswith("UNH ")]
+
+
+@pytest.mark.parametrize("seed", [1, 5, 9, 13, 15])
+def test_nobody_holds_overnight_what_is_listed_during_the_day(seed):
+    world = build(DaySpec(accounts=12, trades=100, prices=0, seed=seed))
+    assert (world.universe.listed[world.opening.instrument] < world.day.open).all()
