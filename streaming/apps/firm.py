@@ -16,7 +16,7 @@ from streaming.apps import views
 from streaming.apps.book import CASH_KINDS
 from streaming.apps.firm_carry import Carry, closed, open_at
 from streaming.apps.firm_checks import reconcile, sealed_checks
-from streaming.apps.firm_headlines import segregation, stress_headlines
+from streaming.apps.firm_headlines import deposits_due, segregation, stress_headlines
 from streaming.apps.firm_inputs import Ids, Records, balance_sheet, book, calendar, codes, numbers, stock_record, summed
 from streaming.apps.firm_options import scan_table
 from streaming.apps.firm_parameters import parameters_table
@@ -242,6 +242,7 @@ class _Firm:
         more = {
             "reconciliation_differences": (failing, "rows", "Reconciliation rows that do not balance"),
             **segregation(self.part, self.record, self.ready, self.cut, self.rules),
+            **deposits_due((self.capital.customer, self.capital.pab), self.market.time),
             **stress_headlines(self.rows["stress"], self.rows["margin"], self.accounts, self.ids),
         }
         return {

@@ -1,6 +1,8 @@
-"""Key figures of the firm beside its capital: segregation deficits, what stress would bring, the zone of VaR."""
+"""Key figures of the firm beside its capital: segregation, deposits due, what stress would bring, the zone of VaR."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,7 @@ from streaming.risk.capital.clients import Part
 from streaming.risk.capital.inputs import Cut, StockRecord
 from streaming.risk.capital.marking import Marks
 from streaming.risk.capital.operations import OpenDeficits, possession
+from streaming.risk.capital.reserve import Reserve
 from streaming.risk.money import MICRO
 from streaming.risk.reference import AccountKind, Accounts
 from streaming.risk.rulebook import Rules
@@ -20,6 +23,9 @@ from streaming.risk.var.backtest import traffic_light
 
 Headline = tuple[int, str, str]
 """Value in micros, unit, label."""
+NEW_YORK = ZoneInfo("America/New_York")
+_HOUR_PER_MICRO = 3_600
+"""Microseconds of time that are one micro of an hour."""
 _LADDER = ("ZERO", "M-05", "M-10", "M-20", "M+10")
 """Scenarios that move the whole index, with the volatility that goes with it."""
 
@@ -33,6 +39,16 @@ def segregation(part: Part, record: StockRecord | None, ready: Marks, cut: Cut, 
     found = possession(AccountKind.CUSTOMER, part.securities, record, ready, cut, known, rules)
     securities = int((found.deficit > 0).sum())
     return {"segregation_deficits": (int(found.value.sum()), "USD", f"Segregation deficits, {securities} securities")}
+
+
+def deposits_due(reserves: Sequence[Reserve], now: int) -> dict[str, Headline]:
+    """When each reserve deposit is due, 15c3-3(e)(3): hours from ``now`` (microseconds), the instant as label."""
+    found = {}
+    for reserve in reserves:
+        local = datetime.fromtimestamp(reserve.due / MICRO, NEW_YORK)
+        hours = (reserve.due - now) // _HOUR_PER_MICRO
+        found[f"reserve_{reserve.kind.name.lower()}_due"] = (hours, "hours", f"{local:%Y-%m-%d %H:%M} New York")
+    return found
 
 
 def stress_headlines(

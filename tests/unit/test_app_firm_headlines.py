@@ -3,12 +3,13 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from streaming.apps.firm_headlines import stress_headlines, var_zone
+from streaming.apps.firm_headlines import deposits_due, stress_headlines, var_zone
 from streaming.apps.firm_inputs import Ids
 from streaming.apps.firm_parameters import parameters_table
 from streaming.apps.tables import build
@@ -119,3 +120,10 @@ def test_the_sealed_parameters_are_those_in_force_with_their_paragraph_and_evide
         assert (row["value"], row["unit"], row["rule"], row["evidence"], row["source"]) == (
             str(entry.value), entry.unit, entry.rule, entry.evidence, entry.source
         )  # fmt: skip
+
+
+def test_a_reserve_deposit_is_due_at_a_new_york_time_so_many_hours_from_now():
+    due = 1_584_541_800_000_000  # 18 March 2020, 10:30 in New York
+    reserve = SimpleNamespace(kind=AccountKind.CUSTOMER, due=due)
+    found = deposits_due([reserve], due - 90 * 60 * MICRO)
+    assert found == {"reserve_customer_due": (1_500_000, "hours", "2020-03-18 10:30 New York")}
