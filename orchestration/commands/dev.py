@@ -29,7 +29,7 @@ def dev(settings: Settings, port: int, files_port: int, day, history: int, speed
     desk = Desk(home=str(settings.home), out=str(settings.out), base_url=f"http://{instance.LOOPBACK}:{files_port}")
     instance.write(settings)
     server = files.serve(lambda: served(settings), files_port, f"http://{instance.LOOPBACK}:{port}")
-    variables = instance.variables(desk, played=not no_session)
+    variables = instance.variables(desk, None if no_session else day)
     _history(settings, day, history, variables)
     if not no_session:
         _session(settings, day, speed)

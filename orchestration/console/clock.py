@@ -1,5 +1,6 @@
 """What time it is at the desk: the wall clock, or a session that is played faster than it was."""
 
+import os
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,15 @@ import orjson
 from orchestration.calendar import NEW_YORK
 from orchestration.settings import Settings
 from streaming.engine.sealing import write_atomically
+
+PLAYED = "PLUMBLINE_PLAYED"
+"""Names the date of the session, where one is played: partitions end there, and schedules tick every minute."""
+
+
+def played_session() -> date | None:
+    """As the environment says; None where the desk lives by the wall clock."""
+    named = os.environ.get(PLAYED)
+    return date.fromisoformat(named) if named else None
 
 
 @dataclass(frozen=True, slots=True)

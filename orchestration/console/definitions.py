@@ -1,24 +1,20 @@
 """What Dagster loads: ``plumbline dev``, or ``dagster dev -m orchestration.console.definitions`` with the variables."""
 
-import os
-
 import dagster as dg
 
 from orchestration.console import schedules
 from orchestration.console.assets import ASSETS
+from orchestration.console.clock import played_session
 from orchestration.console.desk import Desk
 from orchestration.console.engine import live_jobs
 from orchestration.console.jobs import JOBS
 from orchestration.console.sensors import CHECKS, SENSORS
 
-PLAYED = "PLUMBLINE_PLAYED"
-"""Set where a session is played: schedules then tick every minute."""
-
 defs = dg.Definitions(
     assets=[*ASSETS, live_jobs],
     asset_checks=CHECKS,
     jobs=JOBS,
-    schedules=schedules.build(PLAYED in os.environ),
+    schedules=schedules.build(played=played_session() is not None),
     sensors=SENSORS,
     resources={
         "desk": Desk(

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 import yaml
 
 from orchestration.console.assets import MAX_RUNTIME_S
-from orchestration.console.definitions import PLAYED
+from orchestration.console.clock import PLAYED
 from orchestration.console.desk import Desk
 from orchestration.process import environment
 from orchestration.settings import Settings
@@ -46,7 +47,7 @@ def write(settings: Settings) -> Path:
     return found
 
 
-def variables(desk: Desk, played: bool) -> Mapping[str, str]:
+def variables(desk: Desk, played: date | None) -> Mapping[str, str]:
     """The environment of every process of the console."""
     settings = desk.settings()
     more = {
@@ -57,7 +58,7 @@ def variables(desk: Desk, played: bool) -> Mapping[str, str]:
         "PLUMBLINE_BASE_URL": desk.base_url,
         "PLUMBLINE_STACK": desk.stack,
     }
-    return environment(**more, **({PLAYED: "1"} if played else {}))
+    return environment(**more, **({PLAYED: str(played)} if played else {}))
 
 
 def command(port: int) -> list[str]:

@@ -6,11 +6,13 @@ import dagster as dg
 
 from orchestration import calendar
 from orchestration.calendar import NEW_YORK
+from orchestration.console.clock import played_session
 
 FIRST = date(2020, 1, 2)
 LAST = date(2030, 12, 31)
 """Until then the calendar knows the closed days; the newest partition is always the current day."""
 DATE_FORMAT = "%Y-%m-%d"
+PLAYED_WEEKS = timedelta(weeks=3)
 DATE, TIME = "date", "time"
 """The dimensions of an intraday cut."""
 END_OF_DAY = "eod"
@@ -33,14 +35,23 @@ def _cut_times() -> list[str]:
     return [name for name in cuts if name != END_OF_DAY]
 
 
-business_days = dg.TimeWindowPartitionsDefinition(
-    start=_midnight(FIRST),
-    fmt=DATE_FORMAT,
-    cron_schedule="0 0 * * 1-5",
-    timezone=str(NEW_YORK),
-    end_offset=1,  # the current day is a partition before it is over: its cuts come during the day
-    exclusions=closed_weekdays(FIRST, LAST),
-)
+def sessions_until(played: date | None) -> dg.TimeWindowPartitionsDefinition:
+    """Every session up to the current day; those of the weeks before a played session, where one is."""
+    first, end = FIRST, None
+    if played is not None:
+        first, end = max(FIRST, played - PLAYED_WEEKS), _midnight(played + timedelta(days=1))
+    return dg.TimeWindowPartitionsDefinition(
+        start=_midnight(first),
+        end=end,
+        fmt=DATE_FORMAT,
+        cron_schedule="0 0 * * 1-5",
+        timezone=str(NEW_YORK),
+        end_offset=1,  # the current day is a partition before it is over: its cuts come during the day
+        exclusions=closed_weekdays(FIRST, LAST),
+    )
+
+
+business_days = sessions_until(played_session())
 cut_times = dg.StaticPartitionsDefinition(_cut_times())
 intraday_cuts = dg.MultiPartitionsDefinition({DATE: business_days, TIME: cut_times})
 to_date = dg.MultiToSingleDimensionPartitionMapping(DATE)

@@ -77,7 +77,6 @@ def play(settings: Settings, desk: Settings, day: date) -> None:
     """Until nobody wants it any more."""
     from orchestration.generated import spec_of
     from orchestration.pipeline import Home, shard_hosts
-    from streaming.engine.runner import run_bounded
 
     with settings.locked(), _alive(settings):
         home = Home.open(settings)
@@ -86,9 +85,8 @@ def play(settings: Settings, desk: Settings, day: date) -> None:
         while wanted_file(settings).exists():
             moved = session.advance(desk_now(desk))
             last = home.index.refresh() - 1
-            if last >= 0:
-                for shards in hosts:
-                    run_bounded(shards, last)
+            while last >= 0 and sum(shard.step(last) for shards in hosts for shard in shards):
+                pass  # until none moves: a job that takes sealed tables waits for the next cut
             _beat(settings, last)
             if not moved:
                 time.sleep(_IDLE_S)

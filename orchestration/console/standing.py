@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from orchestration.console.desk import Desk, streams_alive
+from orchestration.console.topology import topology
 from orchestration.settings import Settings
-from streaming.engine.epochs import EPOCHS
+from streaming.engine.epochs import EPOCHS, EpochIndex
 from streaming.schema.raw import FEEDS
 
 if TYPE_CHECKING:
@@ -125,16 +126,22 @@ def _embedded(home: "Home") -> dict[str, JobStanding]:
     age = None
     if beat.exists():
         age = max(0.0, datetime.now(UTC).timestamp() - orjson.loads(beat.read_bytes())["committed"])
-    end = home.index.end
     found: dict[str, JobStanding] = {}
     for name, following in shards(home):
-        behind = 0.0
-        if following < end:
-            behind = (home.index[end - 1].time - home.index[max(following - 1, 0)].time) / 1e6
-        made = JobStanding(state, end - following, behind, age)
         job = name.rpartition("-")[0]
+        made = JobStanding(state, *_lag(home.index, following, job), age)
         found[job] = max(found.get(job, made), made, key=lambda one: one.lag_epochs)
     return found
+
+
+def _lag(index: EpochIndex, following: int, job: str) -> tuple[int, float]:
+    """Epochs and seconds that a shard is behind what it can have applied, when ``following`` is its next epoch."""
+    end = index.end
+    if topology().cut_to_cut(job):
+        end = max(index.cuts().values(), default=-1) + 1
+    if following >= end:
+        return 0, 0.0
+    return end - following, (index[end - 1].time - index[max(following - 1, 0)].time) / 1e6
 
 
 def _flink(desk: Desk) -> dict[str, JobStanding]:
@@ -142,9 +149,13 @@ def _flink(desk: Desk) -> dict[str, JobStanding]:
     from orchestration.jobs.deployment import load_deployment
     from orchestration.jobs.standing import standings
 
-    found = {}
-    for one in standings(Cluster(Path(desk.stack)), load_deployment()):
-        lag = max(one.lags, key=lambda lag: lag.epochs)
+    cluster, found = Cluster(Path(desk.stack)), {}
+    log = cluster.log()
+    index = EpochIndex(log)
+    end = index.refresh()
+    for one in standings(cluster, load_deployment()):
+        behind = max(lag.epochs for lag in one.lags)
         age = one.checkpoint.age_s if one.checkpoint else None
-        found[one.job] = JobStanding(one.state, lag.epochs, lag.seconds, age)
+        found[one.job] = JobStanding(one.state, *_lag(index, max(end - behind, 0), one.job), age)
+    log.close()
     return found

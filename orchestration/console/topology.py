@@ -51,6 +51,10 @@ class Topology:
         upstream = {self.job_of(name) for name in names if name in self.inputs}
         return tuple(name for name in self.jobs if name in upstream and name != job)
 
+    def cut_to_cut(self, job: str) -> bool:
+        """Whether a job takes sealed tables, so that it moves from cut to cut and stands still in between."""
+        return any(name.endswith(_SEALED) for app in self.jobs[job] for name in self.inputs[app])
+
     def table_topics(self, table: str) -> tuple[str, ...]:
         """The raw topics that decide a sealed table."""
         return tuple(sorted({topic for app in self.tables[table] for topic in self.topics_of(app)}))

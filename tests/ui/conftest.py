@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import psutil
@@ -16,11 +16,14 @@ import requests
 
 from orchestration import calendar, generated
 from orchestration.console import files, instance
+from orchestration.console.clock import DeskClock
 from orchestration.console.desk import Desk, served
 from orchestration.settings import Settings
 from streaming.demo import DaySpec
 
 CLEAN, FAULTY = date(2020, 3, 16), date(2020, 3, 17)
+PLAYED = date(2020, 3, 18)
+"""It is before its open, so no schedule asks for anything by itself."""
 FAULT = "stale-close"
 ARTEFACTS = Path(os.environ.get("PLUMBLINE_PICTURES", Path(__file__).resolve().parents[2] / "out" / "pictures"))
 START_S = 300
@@ -82,12 +85,13 @@ def console(browser, tmp_path_factory) -> Iterator[Console]:
         generated.feed_generated(settings, spec, lambda _: None, calendar.history_marks(day))
     port, files_port = free_port(), free_port()
     desk = Desk(home=str(home), out=str(out), base_url=f"http://127.0.0.1:{files_port}")
+    DeskClock.start(calendar.session(PLAYED).open - timedelta(hours=1), 0.0).write(desk.settings())
     instance.write(desk.settings())
     url = f"http://127.0.0.1:{port}"
     server = files.serve(lambda: served(desk.settings()), files_port, url)
     log = (folder / "console.log").open("wb")
     process = subprocess.Popen(
-        instance.command(port), env=dict(instance.variables(desk, played=False)), stdout=log, stderr=log
+        instance.command(port), env=dict(instance.variables(desk, PLAYED)), stdout=log, stderr=log
     )
     made = Console(url, desk)
     try:

@@ -36,11 +36,17 @@ def materialise(page, console, day) -> str:
     page.goto(f"{console.url}/locations/{MODULE}/jobs/day")
     page.get_by_role("button", name="Materialize").first.click()
     dialog = page.get_by_role("dialog")
-    field = dialog.get_by_role("textbox").first
+    sure, field = dialog.get_by_role("button", name="Confirm"), dialog.locator("input[type=text]").first
+    sure.or_(field).first.wait_for()
+    if sure.count():  # the live jobs were never started: what has arrived needs none
+        sure.click()
+    field.wait_for()
+    older = dialog.get_by_text("Show all partitions")
+    if older.count():
+        older.click()
     field.fill(day.isoformat())
-    field.press("Enter")
-    page.wait_for_timeout(500)
-    dialog.get_by_role("button", name="Launch run").click()
+    field.press("Tab")
+    dialog.get_by_role("button", name="Launch").click()
     return finished(console, day)
 
 

@@ -15,7 +15,7 @@ from orchestration.calendar import microseconds
 from orchestration.console import files, instance, sensors
 from orchestration.console.clock import DeskClock
 from orchestration.console.desk import Desk, served, streams_alive, streams_lock
-from orchestration.console.standing import wanted_file
+from orchestration.console.standing import standing, wanted_file
 from orchestration.errors import UserError
 from orchestration.pipeline import Home
 from orchestration.settings import Settings
@@ -88,8 +88,11 @@ def test_an_engine_at_work_that_follows_the_clock_is_healthy_and_one_behind_it_i
         home.log.writer("market-0").commit([], {(EPOCHS, 0): 1})
         for shard in range(home.log.topics()["trades"]):
             home.log.writer(f"accounts-{shard}").commit([], {(EPOCHS, 0): 1})
-        home.log.writer("firm-0").commit([], {(EPOCHS, 0): 1})
-        assert all(one.passed for one in evaluations(tick(sensors.streams_sensor, desk), sensors.HEALTHY))
+        following = evaluations(tick(sensors.streams_sensor, desk), sensors.HEALTHY)
+        assert all(one.passed for one in following), "the firm's job stands still between cuts, and that is no lag"
+        close_epoch(home, NOON, f"{DAY}/1200")
+        found = standing(desk).jobs
+        assert (found["firm"].lag_epochs, found["accounts"].lag_epochs) == (2, 1)
     assert not streams_alive(home.settings)
 
 

@@ -14,6 +14,7 @@ from orchestration.console.partitions import (
     day_before,
     intraday_cuts,
     intraday_key,
+    sessions_until,
 )
 
 
@@ -57,6 +58,14 @@ def test_on_a_closed_day_dagster_s_newest_partition_is_one_to_come_so_the_calend
 )
 def test_the_end_of_day_depends_on_the_session_before(day, before):
     assert the_day_before(day) == before
+
+
+def test_a_played_session_is_the_newest_partition_and_the_weeks_before_it_the_others():
+    keys = list(
+        sessions_until(date(2020, 4, 9)).get_partition_keys(current_time=datetime(2026, 11, 22, tzinfo=NEW_YORK))
+    )
+    assert (keys[0], keys[-1]) == ("2020-03-19", "2020-04-09")
+    assert keys == [day.isoformat() for day in calendar.sessions(date(2020, 3, 19), date(2020, 4, 9))]
 
 
 def test_intraday_cuts_are_those_of_a_full_session():
