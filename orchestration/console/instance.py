@@ -63,7 +63,7 @@ def variables(desk: Desk, played: date | None) -> Mapping[str, str]:
 
 def command(port: int) -> list[str]:
     """Web server, daemon and code server on the loopback interface."""
-    dagster = [sys.executable, "-m", "dagster"]
+    dagster = [sys.executable, "-W", "ignore", "-m", "dagster"]  # `dagster dev` is superseded by a tool of its own
     return [*dagster, "dev", "-m", MODULE, "-h", LOOPBACK, "-p", str(port), "--log-level", "warning"]
 
 

@@ -5,9 +5,10 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -77,34 +78,42 @@ def browser() -> Iterator:
 @pytest.fixture(scope="session")
 def console(browser, tmp_path_factory) -> Iterator[Console]:
     """Two tiny days that have arrived and were not run: one clean, one with a stale close planted."""
-    folder = tmp_path_factory.mktemp("console")
+    before_the_open = calendar.session(PLAYED).open - timedelta(hours=1)
+    days = {CLEAN: (), FAULTY: (FAULT,)}
+    with running(tmp_path_factory.mktemp("console"), days, PLAYED, before_the_open) as made:
+        yield made
+
+
+@contextmanager
+def running(
+    folder: Path, days: Mapping[date, tuple[str, ...]], played: date, now: datetime, **environment: str
+) -> Iterator[Console]:
+    """A console over days that have arrived (day -> planted faults), where it is always ``now``."""
     home, out = folder / "home", folder / "out"
-    for day, faults in ((CLEAN, ()), (FAULTY, (FAULT,))):
+    for day, faults in days.items():
         settings, spec = Settings(home / "days" / str(day), out), DaySpec(day, 6, 300, 3_000, faults=faults)
         generated.prepare(settings, spec)
         generated.feed_generated(settings, spec, lambda _: None, calendar.history_marks(day))
     port, files_port = free_port(), free_port()
     desk = Desk(home=str(home), out=str(out), base_url=f"http://127.0.0.1:{files_port}")
-    DeskClock.start(calendar.session(PLAYED).open - timedelta(hours=1), 0.0).write(desk.settings())
+    DeskClock.start(now, 0.0).write(desk.settings())
     instance.write(desk.settings())
     url = f"http://127.0.0.1:{port}"
     server = files.serve(lambda: served(desk.settings()), files_port, url)
-    log = (folder / "console.log").open("wb")
-    process = subprocess.Popen(
-        instance.command(port), env=dict(instance.variables(desk, PLAYED)), stdout=log, stderr=log
-    )
-    made = Console(url, desk)
-    try:
-        _await(made, process, folder / "console.log")
-        yield made
-    finally:
-        children = psutil.Process(process.pid).children(recursive=True)
-        for one in [*children, psutil.Process(process.pid)]:
-            one.kill()
-        process.wait()
-        server.shutdown()
-        server.server_close()
-        log.close()
+    variables = {**instance.variables(desk, played), **environment}
+    with (folder / "console.log").open("wb") as log:
+        process = subprocess.Popen(instance.command(port), env=variables, stdout=log, stderr=log)
+        made = Console(url, desk)
+        try:
+            _await(made, process, folder / "console.log")
+            yield made
+        finally:
+            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            process.wait()
+            server.shutdown()
+            server.server_close()
 
 
 def _await(console: Console, process: subprocess.Popen, log: Path) -> None:
