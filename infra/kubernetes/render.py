@@ -80,12 +80,16 @@ def _job(
     }
 
 
-def kafka_log() -> dict[str, object]:
+def kafka_log() -> dict[str, Any]:
     """How every process reaches the log; its own login is in its environment."""
     with open(HERE / "kafka.toml", "rb") as file:
         cluster = tomllib.load(file)
-    own = {name: cluster[name] for name in ("replication", "prefix") if name in cluster}
-    return {"kind": "kafka", "settings": cluster["client"], **own}
+    return {
+        "kind": "kafka",
+        "settings": cluster["client"],
+        "replication": cluster["replication"],
+        "prefix": cluster.get("prefix", ""),
+    }
 
 
 def _job_id(name: str, environment: str, sizes: Mapping[str, Any]) -> str:
@@ -117,7 +121,7 @@ def _filled(template: str, values: Mapping[str, Any]) -> Iterator[dict[str, Any]
 
 def _substituted(node: Any, values: Mapping[str, Any], where: str) -> Any:
     if isinstance(node, dict):
-        made = {}
+        made: dict[str, Any] = {}
         for key, value in node.items():
             filled = _substituted(value, values, where)
             if key == MERGED:

@@ -139,6 +139,22 @@ def test_reports_are_overdue_from_the_end_of_day_until_they_are_published(tmp_pa
     assert figures("2020-03-16T23:00:00", tmp_path)[watch.PACK] == 0.0
 
 
+def test_each_shard_is_as_far_behind_the_clock_as_its_committed_progress(flink, desk):
+    for second in (1, 2, 3):
+        desk.arrive(f"2020-03-16T09:00:0{second}")
+        desk.tick(f"2020-03-16T09:00:0{second}.500")
+    index = EpochIndex(desk.log)
+    index.refresh()
+    desk.log.writer("accounts-0").commit([], {(EPOCHS, 0): index.next_offset(2)})
+    flink.known[JOB_ID] = "RUNNING"
+    job = SimpleNamespace(name="accounts", sharded=True)
+    (found,) = watch.standings(desk.log, [job], 2, {"accounts": JOB_ID}, flink.rest)
+    assert [(lag.shard, lag.epochs) for lag in found.lags] == [(0, 1), (1, 3)]
+    assert found.lags[0].seconds == pytest.approx(1.0)
+    assert (found.state, found.checkpoint.number, found.checkpoint.size_bytes) == ("RUNNING", 7, 11)
+    assert "plumbline_lag_seconds" in watch.prometheus([found], [])
+
+
 def standing(job, lags, checkpoint):
     return Standing(job, "RUNNING", [ShardLag(n, 1, seconds) for n, seconds in enumerate(lags)], checkpoint)
 
@@ -181,10 +197,13 @@ def flink(tmp_path):
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
             state = known | ({JOB_ID: "RUNNING"} if submitted.exists() else {})
-            body = json.dumps({"jobs": [{"jid": name, "state": value} for name, value in state.items()]}).encode()
+            answer = {"jobs": [{"jid": name, "state": value} for name, value in state.items()]}
+            if self.path == f"/jobs/{JOB_ID}/checkpoints":
+                newest = {"id": 7, "latest_ack_timestamp": 0, "state_size": 11, "end_to_end_duration": 3}
+                answer = {"latest": {"completed": newest}}
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(json.dumps(answer).encode())
 
         def log_message(self, *arguments):
             pass
@@ -201,7 +220,7 @@ def handing_over(flink):
 
 
 def test_a_job_that_flink_does_not_know_is_submitted(flink):
-    assert submit.submit(flink.rest, JOB_ID, handing_over(flink), 20) == 0
+    assert submit.main([flink.rest, JOB_ID, "--", *handing_over(flink)]) == 0
     assert flink.submitted.exists()
 
 

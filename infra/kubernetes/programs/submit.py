@@ -7,6 +7,7 @@ graph to the job server, and Flink is asked until it knows the job.
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 
 from orchestration.stack.resubmission import job_states
 
@@ -38,7 +39,7 @@ def submit(rest: str, job_id: str, program: list[str], timeout_s: float = KNOWN_
     return 1
 
 
-def _states(rest: str, timeout_s: float):
+def _states(rest: str, timeout_s: float) -> Mapping[str, str] | None:
     """The jobs Flink knows, once it answers."""
     deadline = time.monotonic() + timeout_s
     while (found := job_states(rest)) is None and time.monotonic() < deadline:
@@ -46,6 +47,12 @@ def _states(rest: str, timeout_s: float):
     return found
 
 
+def main(arguments: list[str]) -> int:
+    """The exit code of a submission from the command line."""
+    at = arguments.index("--")
+    rest, job_id = arguments[:at]
+    return submit(rest, job_id, arguments[at + 1 :])
+
+
 if __name__ == "__main__":
-    at = sys.argv.index("--")
-    sys.exit(submit(*sys.argv[1:at], program=sys.argv[at + 1 :]))
+    sys.exit(main(sys.argv[1:]))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from orchestration import calendar
 from orchestration.calendar import NEW_YORK
@@ -25,8 +25,9 @@ from orchestration.stack.resubmission import job_states
 from streaming.apps import chain
 from streaming.cuts import list_cuts
 from streaming.engine.epochs import EPOCHS, EpochIndex
-from streaming.log.kafka import KafkaLog
+from streaming.log import Log
 from streaming.log.opening import open_log
+from streaming.log.protocol import Partition
 
 NAMESPACE = "Plumbline"
 INTERVAL_S = 60.0
@@ -34,6 +35,14 @@ LAG, AGE = "plumbline_lag_seconds", "plumbline_checkpoint_age_seconds"
 CUT, PACK = "plumbline_cut_overdue_seconds", "plumbline_pack_overdue_seconds"
 NEVER_S = 1e9
 """The age of a checkpoint that was never made."""
+
+
+class WatchedLog(Log, Protocol):
+    """What both kinds of log are."""
+
+    def progress_of(self, writer: str) -> Mapping[Partition, int]:
+        """The committed progress of a writer, without taking it over."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,7 @@ def _since(now: datetime, times: Sequence[float]) -> float:
     return now.timestamp() - min(times) if times else 0.0
 
 
-def standings(log: KafkaLog, jobs: Sequence[Any], shards: int, ids: Mapping[str, str], rest: str) -> list[Standing]:
+def standings(log: WatchedLog, jobs: Sequence[Any], shards: int, ids: Mapping[str, str], rest: str) -> list[Standing]:
     """Every job; ``rest`` has ``{job}`` where the job's name belongs."""
     index = EpochIndex(log)
     end = index.refresh()
@@ -80,7 +89,7 @@ def standings(log: KafkaLog, jobs: Sequence[Any], shards: int, ids: Mapping[str,
     return made
 
 
-def _lag(log: KafkaLog, index: EpochIndex, end: int, job: str, shard: int) -> ShardLag:
+def _lag(log: WatchedLog, index: EpochIndex, end: int, job: str, shard: int) -> ShardLag:
     following = index.number_at(log.progress_of(f"{job}-{shard}").get((EPOCHS, 0), 0))
     behind = index[end - 1].time - index[max(following - 1, 0)].time if end else 0
     return ShardLag(shard, end - following, behind / 1e6)
@@ -144,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--rest", default="http://{job}-rest:8081")
     asked = parser.parse_args(arguments)
-    log, deployment, ids = open_log(asked.log), json.loads(asked.deployment), json.loads(asked.jobs)
+    log, deployment, ids = cast(WatchedLog, open_log(asked.log)), json.loads(asked.deployment), json.loads(asked.jobs)
     jobs, place = chain.jobs(deployment["apps"]), serve(asked.port)
     while True:
         now = datetime.now(NEW_YORK)
