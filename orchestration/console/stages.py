@@ -43,13 +43,13 @@ def seal_cut(work: Work, desk: Desk, day: date, name: str) -> SealedCut:
     from orchestration import pipeline
 
     home = work.home
-    if not work.live:
+    if work.live:
+        _await(work, desk, day, name)
+    else:
         _close(work, desk, day)
     cut = _marked(work, desk, day, name)
     if cut.version not in home.store.versions(cut.id):
-        if work.live:
-            _await(work, cut)
-        else:
+        if not work.live:
             pipeline.run_jobs(home, Silent())
         pipeline.seal(home, Silent())
     return home.sealed(cut)
@@ -76,12 +76,22 @@ def _marked(work: Work, desk: Desk, day: date, name: str) -> "MarkedCut":
     raise UserError(f"{day}/{name}: expected a cut that the clock has marked by {desk.now():%Y-%m-%d %H:%M} UTC")
 
 
-def _await(work: Work, cut: "MarkedCut") -> None:
-    """Wait until every live job has applied the cut's epoch."""
-    deadline = time.monotonic() + LIVE_S
-    while behind := behind_of(work, cut.epoch.number):
+def _await(work: Work, desk: Desk, day: date, name: str) -> None:
+    """Wait until the clock has marked a cut that is due, and every live job has applied its epoch."""
+    from orchestration.days import marked_cuts
+
+    deadline, at = time.monotonic() + LIVE_S, calendar.microseconds(desk.now())
+    if not any(mark.cut == f"{day}/{name}" and mark.time <= at for mark in calendar.marks(day)):
+        return  # not due, or no cut of this day: what is marked will tell
+    while True:
+        marked = {cut.id: cut for cut in marked_cuts(work.home.index, day)}.get(f"{day}/{name}")
+        waiting = behind_of(work, marked.epoch.number) if marked else ["the clock"]
+        if not waiting:
+            return
         if time.monotonic() > deadline:
-            raise UserError(f"{cut}: expected the live jobs to reach it in {LIVE_S:.0f} s, waited for {behind[0]}")
+            raise UserError(
+                f"{day}/{name}: expected the streams to reach it in {LIVE_S:.0f} s, waited for {waiting[0]}"
+            )
         time.sleep(_POLL_S)
 
 
