@@ -111,6 +111,25 @@ def test_figures_pictures_and_links_are_in_the_metadata(sealed, tmp_path, monkey
     assert found["certificate"]["unequal"].value == 0
 
 
+def test_a_question_about_a_time_is_answered_under_branch_and_changes_no_filed_number(sealed, tmp_path, monkeypatch):
+    import pyarrow.parquet
+
+    from orchestration.console.definitions import defs
+
+    settings = copied(sealed, tmp_path)
+    before = open_cut(settings.store, f"{DAY}/eod").manifest
+    for name, value in places(settings).items():
+        monkeypatch.setenv(name, value)
+    asked = {"ops": {"tables_as_of": {"config": {"time": f"{DAY}T16:30:00", "name": "question-1"}}}}
+    assert defs.resolve_job_def("as_of").execute_in_process(run_config=asked).success
+    answer = settings.out / "branch" / "question-1"
+    cut = open_cut(settings.store, f"{DAY}/eod")
+    for name in ("positions", "cash", "pnl"):
+        assert pyarrow.parquet.read_table(answer / f"{name}.parquet").equals(cut.table(name)), name
+    assert cut.manifest == before
+    assert [path.name for path in settings.out.iterdir()] == ["branch"]
+
+
 KILLS = {
     "seal": "from orchestration import pipeline as m; name = 'seal'; before = False",
     "check": "from orchestration import pipeline as m; name = 'run_checks'; before = False",
