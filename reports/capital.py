@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from reports import charts
 from reports.book import Book, Page
-from reports.charts import BLUE, GREEN, RED, WATERFALL, WATERFALL_COLOURS, ChartData, no_source
+from reports.charts import AMBER, BLUE, GREEN, RED, WATERFALL, WATERFALL_COLOURS, ChartData, no_source
 from reports.closing import Reconciliation, about_sheet, checks_sheet, parameters_sheet
 from reports.context import Context
 from reports.exceptions import Exceptions, exceptions_sheets
@@ -136,6 +136,14 @@ _RESERVE = (
         _reserve_line("reserve_customer", "shortfall"),
         note="negative: may be withdrawn",
     ),
+    Figure(
+        "reserve_due",
+        "Customer deposit due",
+        at("headlines", "label", name="reserve_customer_due"),
+        "",
+        "Word",
+        note="15c3-3(e)(3): one hour after the opening of the second business day",
+    ),
     Figure("pab_required", "PAB reserve required", _headline("reserve_pab_required")),
     Figure("pab_held", "PAB reserve bank account", _headline("reserve_pab_on_deposit")),
     Figure(
@@ -144,6 +152,7 @@ _RESERVE = (
         _reserve_line("reserve_pab", "shortfall"),
         note="negative: may be withdrawn",
     ),
+    Figure("pab_due", "PAB deposit due", at("headlines", "label", name="reserve_pab_due"), "", "Word"),
     Figure("segregation_deficits", "Segregation deficits", _headline("segregation_deficits"), limit=none_or_breach),
     Figure(
         "deposits_missed",
@@ -156,8 +165,13 @@ _RESERVE = (
 )
 
 
+_OF_STRESS = ("stress_", "smallest_breaching_move", "no_breach_", "var_")
+_STYLES = {"USD": "Money", "fraction": "Rate", "percent": "Rate", "hours": "Rate"}
+"""Unit of a headline -> how it is shown; what is counted is whole."""
+
+
 def _other_headlines(tables: Tables) -> list[Figure]:
-    """Key figures of the cut that no group above shows."""
+    """Key figures of the cut that neither a group above nor the stress workbook shows."""
     rows = tables.get("headlines")
     if rows is None:
         return []
@@ -169,12 +183,9 @@ def _other_headlines(tables: Tables) -> list[Figure]:
     }
     found = []
     for row in rows.select(["name", "unit", "label"]).to_pylist():
-        if row["name"] not in shown:
-            money = row["unit"].upper() == "USD"
-            figure = Figure(
-                row["name"], row["label"], _headline(row["name"]), row["unit"], "Money" if money else "Rate"
-            )
-            found.append(figure)
+        if row["name"] not in shown and not row["name"].startswith(_OF_STRESS):
+            style = _STYLES.get(row["unit"], "Whole")
+            found.append(Figure(row["name"], row["label"], _headline(row["name"]), row["unit"], style))
     return found
 
 
@@ -357,9 +368,13 @@ def _pictures(summary: Summary, data: ChartData, tables: Tables, context: Contex
     room = data.block("Headroom by notice (USD)", ["Headroom (USD)"], *_headrooms(tables))
     if room:
         summary.chart(charts.bars(room, "Headroom before each notice fires", [BLUE], flat=True))
-    day = data.block("Excess net capital through the day (USD)", ["Excess (USD)"], *_through_the_day(tables, context))
+    day = data.block(
+        "Headroom through the day (USD)",
+        [f"{label} (USD)" for _, label in _THROUGH],
+        *_through_the_day(tables, context),
+    )
     if day:
-        summary.chart(charts.lines(day, "Excess net capital through the day", [GREEN]))
+        summary.chart(charts.lines(day, "Headroom through the day", [GREEN, AMBER, BLUE]))
     sides = data.block("Reserve: credits and debits (USD)", ["Credits (USD)", "Debits (USD)"], *_credits_debits(tables))
     if sides:
         summary.chart(charts.bars(sides, "Reserve: credits against debits", [BLUE, RED]))
@@ -374,15 +389,26 @@ def _headrooms(tables: Tables):
     return rows, lambda row, _: _headroom(found[row]["code"])
 
 
+_THROUGH = (("below_minimum", "To the minimum"), ("minimum_120pct", "To 120%"), ("debits_5pct", "To 5% of debits"))
+"""Notices whose headroom is followed through the day."""
+
+
 def _through_the_day(tables: Tables, context: Context):
-    """One point per cut that has headlines: the earlier ones of the day as given, then this one."""
+    """One point per cut that has notices: the earlier ones of the day as given, then this one."""
     rows = []
     for cut in (*context.earlier, tables.cut):
-        if "headlines" in cut.tables:
-            value = read(tables if cut is tables.cut else Tables(cut), _headline("excess"))
-            if value is not None:
-                rows.append((cut.id.rpartition("/")[2], (cents(value),)))
-    return (rows if len(rows) > 1 else ()), no_source
+        if "notices" in cut.tables:
+            here = tables if cut is tables.cut else Tables(cut)
+            values = [read(here, _headroom(code)) for code, _ in _THROUGH]
+            if any(value is not None for value in values):
+                shown = tuple(None if value is None else cents(value) for value in values)
+                rows.append((cut.id.rpartition("/")[2], shown))
+    last = len(rows) - 1
+
+    def source(row: int, column: int) -> Source | None:
+        return _headroom(_THROUGH[column][0]) if row == last else None  # the others are of earlier cuts
+
+    return (rows if len(rows) > 1 else ()), source
 
 
 def _credits_debits(tables: Tables):

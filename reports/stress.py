@@ -12,13 +12,14 @@ from reports.closing import Reconciliation, about_sheet, checks_sheet, parameter
 from reports.context import Context
 from reports.exceptions import Exceptions, exceptions_sheets
 from reports.heat import heat_map
-from reports.sources import Source, Tables, at, cents, read, selected
+from reports.sources import Source, Tables, at, cents, read
 from reports.summary import Figure, Summary, none_is_green, not_negative
 
 PURPOSE = "Losses of clients and of the firm under every scenario, and value at risk."
 TOP = 20
 _GRID = "GRID/"
 _NAMES = 12
+_SCENARIOS = 24
 
 
 def stress_book(tables: Tables, context: Context, previous: Tables | None) -> Book:
@@ -170,13 +171,42 @@ _FIRM = (
         Source("stress_firm", "net_capital_after", "min"),
         limit=not_negative,
     ),
-    Figure("calls_raised", "Calls raised in the worst scenario", at("headlines", "value", name="stress_calls")),
+    Figure(
+        "calls_raised",
+        "Calls raised in the worst scenario",
+        at("headlines", "value", name="stress_calls"),
+        "accounts",
+        "Whole",
+        none_is_green,
+    ),
+    Figure(
+        "calls_raised_amount",
+        "Their amount",
+        at("headlines", "value", name="stress_calls_amount"),
+        note="accounts without a deficit whose equity after the loss is below today's requirement",
+    ),
     Figure(
         "smallest_breaching_move",
         "Smallest breaching move",
         at("headlines", "value", name="smallest_breaching_move"),
-        "",
+        "fraction",
         "Rate",
+        note="move of the index that leaves one client short; a dash: one is short without any move",
+    ),
+    Figure(
+        "breaching_client",
+        "What it breaches",
+        at("headlines", "label", name="smallest_breaching_move"),
+        "",
+        "Wrapped text",
+    ),
+    Figure(
+        "no_breach_up_to",
+        "No client short up to a move of",
+        at("headlines", "value", name="no_breach_up_to"),
+        "fraction",
+        "Rate",
+        note="where no move that was run leaves a client short",
     ),
     Figure(
         "unpriced_charge",
@@ -187,10 +217,16 @@ _FIRM = (
 )
 
 
+def zone_colour(value: object) -> str:
+    """The colour of a zone in words."""
+    zone = str(value).partition(":")[0]
+    return {"green": "green", "yellow": "amber", "red": "red"}.get(zone, "none")
+
+
 def _firm_var(column: str, confidence: str) -> Source:
     where = (
         ("level", "=", "firm"),
-        ("method", "=", "historical"),
+        ("method", "starts", "historical"),
         ("horizon_days", "=", "1"),
         ("confidence", "=", confidence),
     )
@@ -212,7 +248,15 @@ _VAR = (
         "Whole",
         note="days with a loss above VaR",
     ),
-    Figure("backtest_zone", "Zone", at("headlines", "label", name="var_zone"), "", "Word"),
+    Figure(
+        "backtest_recent",
+        "Exceptions of the newest window",
+        at("headlines", "value", name="var_zone"),
+        "days",
+        "Whole",
+        note="green, yellow or red by MAR32: four exceptions in 250 days are still green",
+    ),
+    Figure("backtest_zone", "Zone", at("headlines", "label", name="var_zone"), "", "Wrapped text", zone_colour),
 )
 
 
@@ -275,23 +319,23 @@ _ONE_PART = ("name", "sector")
 
 def _pictures(summary: Summary, data: ChartData, tables: Tables, worst: str) -> None:
     ranked, table = losses(tables)
-    rows = [(name, (cents(loss),)) for name, loss in ranked]
+    rows = [(name, (cents(loss),)) for name, loss in ranked[:_SCENARIOS]]
     block = data.block(
-        "Loss of all accounts by scenario (USD), positive = loss",
+        f"Loss of all accounts by scenario (USD), positive = loss, largest {_SCENARIOS}",
         ["Loss (USD)"],
         rows,
         lambda row, _: _loss_source(table, ranked[row][0]),
     )
     if block:
-        summary.chart(charts.bars(block, "Loss of all accounts by scenario", [RED]))
+        summary.chart(charts.bars(block, f"Loss of all accounts by scenario, largest {_SCENARIOS}", [RED]))
     steps = data.block(
         f"Worst scenario {worst}: from the largest names to the whole (USD)", WATERFALL, _by_name(tables, worst)
     )
     if steps:
         summary.chart(charts.stacked(steps, f"Scenario {worst}: loss by name", LOSS_COLOURS))
-    short = data.block(f"Largest shortfalls in {worst} (USD)", ["Shortfall (USD)"], *_shortfalls(tables, worst))
+    short = data.block(f"Largest client shortfalls in {worst} (USD)", ["Shortfall (USD)"], *_shortfalls(tables, worst))
     if short:
-        summary.chart(charts.bars(short, f"Largest shortfalls in {worst}", [RED], flat=True))
+        summary.chart(charts.bars(short, f"Top client shortfalls in {worst}", [RED], flat=True))
     backtest = data.block("VaR backtest (USD)", ["P&L (USD)", "-VaR (USD)", "Exception (USD)"], *_backtest(tables))
     if backtest:
         summary.chart(charts.backtest(backtest, "VaR backtest: P&L, -VaR, exceptions"))
@@ -315,20 +359,25 @@ def _by_name(tables: Tables, worst: str):
 
 
 def _shortfalls(tables: Tables, worst: str):
-    rows = tables.get("stress")
-    if rows is None or not worst:
+    """Clients that fall short, largest first: the accounts of a client stand for one another."""
+    rows, accounts = tables.get("stress"), tables.get("accounts")
+    if rows is None or accounts is None or not worst:
         return (), no_source
-    where = (("scenario", "=", worst), ("equity_after", "<", "0"))
-    top = selected(tables, Source("stress", "account", "count", where, "equity_after"))[:TOP]
-    accounts = [rows["account"][int(row)].as_py() for row in top]
-    values = [rows["equity_after"][int(row)].as_py() for row in top]
+    here = rows.filter(pc.equal(rows["scenario"], worst)).select(["account", "equity_after"])
+    owners = accounts.filter(pc.not_equal(accounts["kind"], "house")).select(["id", "client"])
+    joined = here.join(owners.rename_columns(["account", "client"]), "account", join_type="inner")
+    sums = joined.group_by("client", use_threads=False).aggregate([("equity_after", "sum"), ("account", "list")])
+    short = [row for row in sums.to_pylist() if row["equity_after_sum"] < 0]
+    short.sort(key=lambda row: (row["equity_after_sum"], row["client"]))
+    found = [(row["client"], (cents(-row["equity_after_sum"]),)) for row in short[:TOP]]
 
-    def source(row: int, _: int) -> Source:
-        return Source(
-            "stress", "equity_after", where=(("account", "=", accounts[row]), ("scenario", "=", worst)), negate=True
-        )
+    def source(row: int, _: int) -> Source | None:
+        """A client with one account has one row."""
+        held = short[row]["account_list"]
+        where = (("account", "=", held[0]), ("scenario", "=", worst))
+        return Source("stress", "equity_after", where=where, negate=True) if len(held) == 1 else None
 
-    return [(name, (cents(-value),)) for name, value in zip(accounts, values, strict=True)], source
+    return found, source
 
 
 def _backtest(tables: Tables):

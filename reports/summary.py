@@ -15,7 +15,7 @@ from reports.names import defined_name
 from reports.sources import Source, Tables, cents, read
 
 NOT_COMPUTED = "not computed at this cut"
-_WIDTHS = (46, 22, 15, 22, 22, 18, 62)
+_WIDTHS = (46, 26, 15, 22, 22, 18, 62)
 _CHART_ROWS, _CHARTS_ACROSS = 23, 2
 _CHART_COLUMNS = ("A", "E")
 
@@ -124,9 +124,10 @@ class Summary:
         place = page.put(2, _reported(value, figure), figure.style, figure.source if value is not None else None)
         self.book.define(defined_name(self.book.name, figure.name), page, place)
         page.put(3, figure.unit, "Unit")
-        before = read(self.previous, figure.source) if self.previous is not None and figure.source else None
-        page.put(4, _reported(before, figure), figure.style)
-        page.put(5, _change(value, before, figure), figure.style if _number(value) else "Word")
+        if self.previous is not None:
+            before = read(self.previous, figure.source) if figure.source else None
+            page.put(4, _reported(before, figure), figure.style)
+            page.put(5, _change(value, before, figure), figure.style if _number(value) else "Word")
         if figure.limit is not None:
             colour = "none" if value is None else figure.limit(value)
             page.status(6, colour)

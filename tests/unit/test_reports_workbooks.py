@@ -15,6 +15,7 @@ from report_cuts import NASTY, NET, Size, all_tables, day_end, net_capital, seal
 
 import reports
 from reports import Context, book
+from reports.stress import zone_colour
 from streaming.cuts import SealedCut
 
 CENT = Decimal("0.01")
@@ -354,9 +355,55 @@ def test_another_cut_gives_other_bytes(context, written, tmp_path):
     assert not set(digests(again).values()) & set(digests(written).values())
 
 
-def test_excess_through_the_day_comes_from_the_earlier_cuts_given(cut, tmp_path):
+def test_headroom_through_the_day_comes_from_the_earlier_cuts_given(cut, tmp_path):
     earlier = tuple(day_end(tmp_path / "store", cut=f"2020-03-16/{name}") for name in ("1000", "1030"))
     written = reports.build(cut, tmp_path / "out", Context(earlier=earlier))
     rows = rows_of(opened(written, "capital")["Chart data"])
-    start = next(k for k, row in enumerate(rows) if row[0] == "Excess net capital through the day (USD)")
+    start = next(k for k, row in enumerate(rows) if row[0] == "Headroom through the day (USD)")
+    assert rows[start + 1][1:4] == ["To the minimum (USD)", "To 120% (USD)", "To 5% of debits (USD)"]
     assert [row[0] for row in rows[start + 2 : start + 5]] == ["1000", "1030", "eod"]
+    room = {row["code"]: row["headroom"] for row in cut.table("notices").to_pylist()}
+    assert Decimal(str(rows[start + 4][2])) == room["minimum_120pct"]
+
+
+def test_without_a_previous_day_its_columns_stay_empty(written):
+    rows = rows_of(opened(written, "margin")["Summary"])
+    (row,) = [row for row in rows if row[0] == "Equity of all accounts"]
+    assert row[3:5] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("zone", "colour"),
+    [("green: 4", "green"), ("yellow: 5", "amber"), ("red: 10", "red"), ("insufficient window: 0", "none")],
+)
+def test_the_zone_of_var_has_its_colour(zone, colour):
+    assert zone_colour(zone) == colour
+
+
+def test_the_var_of_the_summary_is_the_firms_one_day_historical(tmp_path):
+    tables = all_tables(Size())
+    named = ["historical, order statistic"] * tables["var"].num_rows
+    at = tables["var"].schema.get_field_index("method")
+    tables["var"] = tables["var"].set_column(at, tables["var"].schema.field(at), pa.array(named))
+    written = reports.build(seal(tmp_path / "store", tables), tmp_path / "out", Context())
+    shown = {row[0]: row[1] for row in rows_of(opened(written, "stress")["Summary"])}
+    rows = [row for row in tables["var"].to_pylist() if row["level"] == "firm" and row["horizon_days"] == 1]
+    (expected,) = [row["var"] for row in rows if row["confidence"] == Decimal("0.99")]
+    assert Decimal(str(shown["VaR, one day, 99%, historical"])) == expected.quantize(CENT, ROUND_HALF_UP)
+
+
+def test_shortfalls_are_of_clients_whose_accounts_stand_for_one_another(tmp_path):
+    tables = all_tables(Size())
+    worst = max(tables["stress_firm"].to_pylist(), key=lambda row: (row["loss"], row["scenario"]))["scenario"]
+    owner = {row["id"]: row["client"] for row in tables["accounts"].to_pylist() if row["kind"] != "house"}
+    left: dict[str, Decimal] = {}
+    for row in tables["stress"].to_pylist():
+        if row["scenario"] == worst and row["account"] in owner:
+            client = owner[row["account"]]
+            left[client] = left.get(client, Decimal(0)) + row["equity_after"]
+    short = sorted((amount, client) for client, amount in left.items() if amount < 0)
+    written = reports.build(seal(tmp_path / "store", tables), tmp_path / "out", Context())
+    rows = rows_of(opened(written, "stress")["Chart data"])
+    start = next(k for k, row in enumerate(rows) if str(row[0]).startswith("Largest client shortfalls in"))
+    shown = [row[0] for row in rows[start + 2 : start + 2 + len(short)]]
+    assert shown == [client for _, client in short]
