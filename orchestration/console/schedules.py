@@ -40,8 +40,12 @@ def due_cuts(now: datetime) -> list[str]:
 
 
 def requested(instance: dg.DagsterInstance, cut: str) -> bool:
-    """Whether a run of that cut has been asked for. Dagster itself compares run keys within one tick only."""
-    return instance.get_runs_count(dg.RunsFilter(tags={CUT_TAG: cut})) > 0
+    """Whether a run of that cut has been asked for. Dagster itself compares run keys within one tick only.
+
+    A run that ended before it began has done nothing and does not count.
+    """
+    records = instance.get_run_records(dg.RunsFilter(tags={CUT_TAG: cut}))
+    return any(record.start_time is not None or not record.dagster_run.is_finished for record in records)
 
 
 def _closed(now: datetime) -> dg.SkipReason:

@@ -133,7 +133,7 @@ def _await(console: Console, process: subprocess.Popen, log: Path) -> None:
 @pytest.fixture
 def page(browser):
     made = browser.new_page(viewport=SIZE)
-    made.set_default_timeout(90_000)
+    made.set_default_timeout(240_000)
     yield made
     made.close()
 

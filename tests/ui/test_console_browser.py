@@ -114,8 +114,9 @@ def test_the_checks_go_green(page, console, clean_run, picture):
     found = evaluations(console, clean_run)
     assert len(found) > 100
     assert not [one for one in found if not one["success"] and one["severity"] == "ERROR"]
-    page.goto(f"{console.url}/assets/checks?view=checks&partition={CLEAN}")
-    page.get_by_text("prices__", exact=False).first.wait_for()
+    page.goto(f"{console.url}/assets/checks?view=checks")
+    page.get_by_text("Execution history").wait_for()
+    page.get_by_text("Passed").first.wait_for()
     picture("console-checks")
 
 
@@ -125,6 +126,9 @@ def test_a_report_shows_figures_table_and_picture(page, console, clean_run, pict
     page.get_by_text("top_deficits").first.wait_for()
     page.get_by_text("margin.xlsx").first.wait_for()
     picture("console-margin")
+    page.get_by_text("[Show Markdown]").first.click()
+    page.locator("img[src^='data:image/png']").first.wait_for()
+    picture("console-margin-timeline")
     page.goto(f"{console.url}/assets/stress?view=partitions&partition={CLEAN}")
     page.get_by_text("worst_loss_usd").first.wait_for()
     picture("console-stress")
@@ -139,8 +143,10 @@ def test_a_planted_fault_blocks_the_reports(page, console, picture):
     home = pipeline.Home.open(console.desk.settings(FAULTY))
     decision = gate(home.end_of_day(FAULTY), home.ledger, pipeline.edge.now())
     assert {one["checkName"] for one in failed} == {hold.check.replace(".", "__") for hold in decision.holds}
-    page.goto(f"{console.url}/assets/checks?view=checks&partition={FAULTY}&checkDetail={failed[0]['checkName']}")
-    page.get_by_text(failed[0]["checkName"]).first.wait_for()
+    page.goto(f"{console.url}/assets/checks?view=checks&checkDetail={failed[0]['checkName']}")
+    page.get_by_text("Execution history").wait_for()
+    page.get_by_text("This is a blocking asset check").wait_for()
+    page.get_by_text("Failed").first.wait_for()
     picture("console-blocked")
     page.goto(f"{console.url}/runs/{run}")
     page.get_by_text("Failure").first.wait_for()

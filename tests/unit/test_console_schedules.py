@@ -23,9 +23,9 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).astimezone(UTC)
 
 
-def asked(instance: dg.DagsterInstance, cut: str) -> None:
+def asked(instance: dg.DagsterInstance, cut: str, status=dg.DagsterRunStatus.QUEUED) -> None:
     """A run of that cut, as the daemon would have made it."""
-    instance.add_run(dg.DagsterRun(job_name="cut", run_id=str(uuid4()), tags={CUT_TAG: cut}))
+    instance.add_run(dg.DagsterRun(job_name="cut", run_id=str(uuid4()), tags={CUT_TAG: cut}, status=status))
 
 
 def test_cuts_come_due_a_minute_after_their_time():
@@ -75,6 +75,11 @@ def test_later_ticks_of_the_afternoon_do_not_ask_again(instance):
     asked(instance, "2020-03-16/eod")
     found = end_of_day_request(instance, at("2020-03-16T17:05:00"))
     assert "asked for already" in found.skip_message
+
+
+def test_a_run_that_never_began_does_not_count(instance):
+    asked(instance, "2020-03-16/eod", dg.DagsterRunStatus.FAILURE)
+    assert end_of_day_request(instance, at("2020-03-16T17:05:00")).run_key == "2020-03-16/eod"
 
 
 @pytest.mark.parametrize(
