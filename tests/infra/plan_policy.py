@@ -45,6 +45,8 @@ MANAGED_POLICIES = {
     "arn:aws:iam::aws:policy/service-role/AmazonEFSCSIDriverPolicy": "the file system add-on changes with AWS",
 }
 
+OWN_KEY_OF_S3 = {"access": "S3 delivers access records only to a bucket that its own key encrypts"}
+
 FORBIDDEN = {
     "aws_internet_gateway": "a way in from the internet",
     "aws_nat_gateway": "a public address",
@@ -154,7 +156,7 @@ def _unencrypted(resources: Sequence[Resource]) -> Iterator[str]:
     for key, bucket in _by_key(resources, "aws_s3_bucket").items():
         rules = sealed.get(key, {}).get("rule", [{}])
         defaults = rules[0].get("apply_server_side_encryption_by_default", [{}])
-        if defaults[0].get("sse_algorithm") != "aws:kms":
+        if defaults[0].get("sse_algorithm") != ("AES256" if key in OWN_KEY_OF_S3 else "aws:kms"):
             yield f"bucket {bucket['bucket']}: not encrypted with a key of the platform"
         if "aws:SecureTransport" not in tls.get(key, {}).get("policy", ""):
             yield f"bucket {bucket['bucket']}: answers without TLS"

@@ -160,6 +160,7 @@ def test_each_process_has_the_kafka_login_of_its_own_principal_only(environment)
                 assert not taken, f"{name}: Flink's own process needs no login"
     for job in DEPLOYMENT.apps:
         assert logins[f"FlinkDeployment {job} taskManager"] == {f"kafka-{job}"}
+    assert not any(logins[name] for name in logins if name.startswith("Job submit-"))
     assert logins["Deployment clock"] == {"kafka-clock"}
     assert logins["Deployment sealer"] == {"kafka-sealer"}
     known = {role.name for role in roles(DEPLOYMENT)} | {"admin"}

@@ -36,7 +36,7 @@ module "key" {
   name        = "${var.name}-cluster"
   description = "Kubernetes secrets, node disks, images and logs of ${var.name}"
   account_id  = var.account_id
-  services    = ["logs.${var.region}.amazonaws.com"]
+  logs_region = var.region
   # Node groups are scaled by Auto Scaling, which makes the encrypted disks.
   user_arns = ["arn:aws:iam::${var.account_id}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"]
   tags      = var.tags

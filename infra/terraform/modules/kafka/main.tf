@@ -24,7 +24,7 @@ module "key" {
   name        = "${var.name}-kafka"
   description = "Volumes and broker logs of ${var.name}"
   account_id  = var.account_id
-  services    = ["logs.${var.region}.amazonaws.com"]
+  logs_region = var.region
   tags        = var.tags
 }
 

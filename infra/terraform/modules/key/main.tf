@@ -58,6 +58,27 @@ data "aws_iam_policy_document" "this" {
   }
 
   dynamic "statement" {
+    for_each = var.logs_region == null ? [] : [var.logs_region]
+
+    content {
+      sid       = "LogGroups"
+      resources = ["*"] # in a key policy: this key
+      actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+
+      principals {
+        type        = "Service"
+        identifiers = ["logs.${statement.value}.amazonaws.com"]
+      }
+
+      condition { # CloudWatch Logs names the group it works for, and nothing else
+        test     = "ArnLike"
+        variable = "kms:EncryptionContext:aws:logs:arn"
+        values   = ["arn:aws:logs:${statement.value}:${var.account_id}:log-group:*"]
+      }
+    }
+  }
+
+  dynamic "statement" {
     for_each = length(var.services) > 0 ? [true] : []
 
     content {

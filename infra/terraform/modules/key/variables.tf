@@ -29,6 +29,12 @@ variable "services" {
   }
 }
 
+variable "logs_region" {
+  description = "Region whose CloudWatch Logs encrypts this account's log groups with the key; null when none does."
+  type        = string
+  default     = null
+}
+
 variable "user_arns" {
   description = "Further principals that use the key, such as an account's service-linked role."
   type        = list(string)

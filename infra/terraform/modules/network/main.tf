@@ -167,7 +167,7 @@ module "key" {
   name        = "${var.name}-network"
   description = "Flow logs of ${var.name}"
   account_id  = var.account_id
-  services    = ["logs.${var.region}.amazonaws.com"]
+  logs_region = var.region
   tags        = var.tags
 }
 

@@ -44,7 +44,8 @@ module "key" {
   name        = "${var.name}-observability"
   description = "Logs and alarms of ${var.name}"
   account_id  = var.account_id
-  services    = ["logs.${var.region}.amazonaws.com", "cloudwatch.amazonaws.com"]
+  logs_region = var.region
+  services    = ["cloudwatch.amazonaws.com"]
   tags        = var.tags
 }
 

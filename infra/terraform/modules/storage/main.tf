@@ -17,7 +17,6 @@ module "key" {
   name        = "${var.name}-storage"
   description = "Buckets and files of ${var.name}"
   account_id  = var.account_id
-  services    = ["logging.s3.amazonaws.com"]
   tags        = var.tags
 }
 
@@ -66,11 +65,11 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = each.value.id
 
   rule {
-    bucket_key_enabled = true
+    bucket_key_enabled = each.key != "access"
 
-    apply_server_side_encryption_by_default {
-      sse_algorithm     = "aws:kms"
-      kms_master_key_id = module.key.arn
+    apply_server_side_encryption_by_default { # S3 delivers access records only where its own key encrypts them
+      sse_algorithm     = each.key == "access" ? "AES256" : "aws:kms"
+      kms_master_key_id = each.key == "access" ? null : module.key.arn
     }
   }
 }

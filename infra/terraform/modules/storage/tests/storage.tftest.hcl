@@ -48,10 +48,10 @@ run "every_bucket_is_versioned_encrypted_and_private" {
 
   assert {
     condition = alltrue([
-      for sse in aws_s3_bucket_server_side_encryption_configuration.this :
-      one(sse.rule).apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms"
+      for key, sse in aws_s3_bucket_server_side_encryption_configuration.this :
+      one(sse.rule).apply_server_side_encryption_by_default[0].sse_algorithm == (key == "access" ? "AES256" : "aws:kms")
     ])
-    error_message = "Every bucket must be encrypted with the platform's own key"
+    error_message = "Every bucket must be encrypted, with the platform's own key wherever S3 can"
   }
 
   assert {
