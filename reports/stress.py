@@ -31,7 +31,7 @@ def stress_book(tables: Tables, context: Context, previous: Tables | None) -> Bo
     summary.section("The worst scenario")
     summary.figures(_worst_figures(tables, worst))
     summary.section("Clients and the firm")
-    summary.figures(_FIRM)
+    summary.figures((*_FIRM, *_reverse_figures(tables)))
     summary.section("Value at risk")
     summary.figures(_VAR)
     _sheets(book)
@@ -186,29 +186,6 @@ _FIRM = (
         note="accounts without a deficit whose equity after the loss is below today's requirement",
     ),
     Figure(
-        "smallest_breaching_move",
-        "Smallest breaching move",
-        at("headlines", "value", name="smallest_breaching_move"),
-        "fraction",
-        "Rate",
-        note="move of the index that leaves one client short; a dash: one is short without any move",
-    ),
-    Figure(
-        "breaching_client",
-        "What it breaches",
-        at("headlines", "label", name="smallest_breaching_move"),
-        "",
-        "Wrapped text",
-    ),
-    Figure(
-        "no_breach_up_to",
-        "No client short up to a move of",
-        at("headlines", "value", name="no_breach_up_to"),
-        "fraction",
-        "Rate",
-        note="where no move that was run leaves a client short",
-    ),
-    Figure(
         "unpriced_charge",
         "Charged in full: positions no scenario can value",
         Source("stress_unpriced", "charge", "sum"),
@@ -231,6 +208,40 @@ def _firm_var(column: str, confidence: str) -> Source:
         ("confidence", "=", confidence),
     )
     return Source("var", column, where=where)
+
+
+_BREACH = (
+    Figure(
+        "smallest_breaching_move",
+        "Smallest breaching move",
+        at("headlines", "value", name="smallest_breaching_move"),
+        "fraction",
+        "Rate",
+        note="move of the index that leaves one client short; a dash: one is short without any move",
+    ),
+    Figure(
+        "breaching_client",
+        "What it breaches",
+        at("headlines", "label", name="smallest_breaching_move"),
+        "",
+        "Wrapped text",
+    ),
+)
+_NO_BREACH = (
+    Figure(
+        "no_breach_up_to",
+        "No client short up to a move of",
+        at("headlines", "value", name="no_breach_up_to"),
+        "fraction",
+        "Rate",
+        note="where no move that was run leaves a client short",
+    ),
+)
+
+
+def _reverse_figures(tables: Tables) -> tuple[Figure, ...]:
+    """The smallest move that breaches; where none does, how far was looked."""
+    return _NO_BREACH if read(tables, at("headlines", "value", name="no_breach_up_to")) is not None else _BREACH
 
 
 _EXCEPTIONS = (("exception", "=", "True"),)
