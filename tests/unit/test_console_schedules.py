@@ -23,7 +23,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).astimezone(UTC)
 
 
-def asked(instance: dg.DagsterInstance, cut: str, status=dg.DagsterRunStatus.QUEUED) -> None:
+def asked(instance: dg.DagsterInstance, cut: str, status=dg.DagsterRunStatus.NOT_STARTED) -> None:
     """A run of that cut, as the daemon would have made it."""
     instance.add_run(dg.DagsterRun(job_name="cut", run_id=str(uuid4()), tags={CUT_TAG: cut}, status=status))
 
