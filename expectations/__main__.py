@@ -1,8 +1,8 @@
 """The child of ``run_isolated``: a request as JSON on standard input, one JSON line for every suite on standard output.
 
-``{"store", "cut": [id, version], "previous": [store, id, version] | null, "certificate", "module", "suites": [names],
-"results": [results that are there already], "docs": folder | null}``. Data Docs show the results given and made; they
-are the last line.
+``{"store", "cut": [id, version], "previous" and "opening": [store, id, version] | null, "certificate", "module",
+"suites": [names], "results": [results that are there already], "docs": folder | null}``. Data Docs show results given
+and made; they are the last line.
 """
 
 import os
@@ -25,8 +25,8 @@ def main() -> None:
     context()
     _send(out, READY)
     cut = open_cut(request["store"], *request["cut"])
-    previous = open_cut(*request["previous"]) if request["previous"] else None
-    view = View(cut, request["certificate"], previous)
+    previous, opening = (open_cut(*named) if (named := request[name]) else None for name in ("previous", "opening"))
+    view = View(cut, request["certificate"], previous, opening)
     by_name = {suite.name: suite for suite in suites(request["module"])}
     results = [CheckResult.from_dict(row) for row in request["results"]]
     for name in request["suites"]:

@@ -33,6 +33,7 @@ def run_isolated(
     cut: SealedCut,
     certificate: Mapping | None = None,
     previous: SealedCut | None = None,
+    opening: SealedCut | None = None,
     *,
     folder: Path | str,
     docs: Path | None = None,
@@ -47,7 +48,8 @@ def run_isolated(
     request = {
         "store": str(Path(cut.folder).resolve()),
         "cut": [cut.id, cut.version],
-        "previous": [str(Path(previous.folder).resolve()), previous.id, previous.version] if previous else None,
+        "previous": _named(previous),
+        "opening": _named(opening),
         "certificate": dict(certificate) if certificate is not None else None,
         "module": module,
         "docs": str(docs.resolve()) if docs else None,
@@ -66,6 +68,11 @@ def run_isolated(
         left = left[1:]
         if not left and docs is None:
             return results
+
+
+def _named(cut: SealedCut | None) -> list | None:
+    """Where the child finds a cut."""
+    return [str(Path(cut.folder).resolve()), cut.id, cut.version] if cut is not None else None
 
 
 def _complete(suite: Suite, found: Sequence[CheckResult]) -> list[CheckResult]:

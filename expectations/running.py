@@ -38,14 +38,19 @@ def catalogue(module: str = SUITES) -> dict[str, tuple[Suite, Check]]:
 
 
 def run(
-    cut: Cut, certificate: Mapping | None = None, previous: Cut | None = None, module: str = SUITES
+    cut: Cut,
+    certificate: Mapping | None = None,
+    previous: Cut | None = None,
+    opening: Cut | None = None,
+    module: str = SUITES,
 ) -> list[CheckResult]:
     """Judge a cut by every suite.
 
     ``certificate`` is the replay's (``tables`` and ``states``: name -> live and replayed digest), ``previous`` the cut
-    before of the same day. What raises or has nothing to judge comes back as a critical failure, not as an exception.
+    before of the same day, ``opening`` the end of the day before. What raises or has nothing to judge comes back as a
+    critical failure, not as an exception.
     """
-    view = View(cut, certificate, previous)
+    view = View(cut, certificate, previous, opening)
     return [result for suite in suites(module) for result in judge(suite, view)]
 
 

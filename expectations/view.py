@@ -36,12 +36,22 @@ class Cut(Protocol):
 
 
 class View:
-    """The tables of a cut, read once each; beside it the certificate and the previous cut, where there are any."""
+    """The tables of a cut, read once each; beside it what it is compared with, where there is any.
 
-    def __init__(self, cut: Cut, certificate: Mapping | None = None, previous: Cut | None = None):
+    ``previous`` is the cut before of the same day, ``opening`` the end of the business day before.
+    """
+
+    def __init__(
+        self,
+        cut: Cut,
+        certificate: Mapping | None = None,
+        previous: Cut | None = None,
+        opening: Cut | None = None,
+    ):
         self.cut = cut
         self.certificate = certificate
         self.previous = View(previous) if previous is not None else None
+        self.opening = View(opening) if opening is not None else None
         self._arrow: dict[str, pa.Table] = {}
         self._frames: dict[str, pd.DataFrame] = {}
 

@@ -23,17 +23,22 @@ def cut_folder(cut: SealedCut) -> Path:
 
 
 def run_checks(
-    cut: SealedCut, certificate: Mapping | None, previous: SealedCut | None, scratch: Path, docs: Path | None = None
+    cut: SealedCut,
+    certificate: Mapping | None,
+    previous: SealedCut | None,
+    opening: SealedCut | None,
+    scratch: Path,
+    docs: Path | None = None,
 ) -> Mapping:
     """Judge a cut, in a process with a time limit, and store ``{cut, version, manifest, results}`` beside it.
 
-    ``previous`` is the cut before of the same day; ``docs`` is where its Data Docs go. What crashes, hangs or has
-    nothing to judge comes as a failure.
+    ``previous`` is the cut before of the same day, ``opening`` the end of the day before; Data Docs go to ``docs``.
+    What crashes, hangs or has nothing to judge comes as a failure.
     """
     from expectations import run_isolated
     from streaming.engine.sealing import write_atomically
 
-    results = run_isolated(cut, certificate, previous, folder=scratch, docs=docs)
+    results = run_isolated(cut, certificate, previous, opening, folder=scratch, docs=docs)
     found = {
         "cut": cut.id,
         "version": cut.version,

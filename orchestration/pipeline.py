@@ -207,7 +207,10 @@ def _run_checks(home: Home, cut: SealedCut, show: Display) -> Mapping:
     before = earlier_cuts(home, cut)
     proof = certificate(home.settings.store, cut.id, cut.version)
     docs = home.settings.docs / cut.id / f"v{cut.version}"
-    found = run_checks(cut, proof, before[-1] if before else None, home.settings.scratch / "checks", docs)
+    start = opening(home, date.fromisoformat(cut.manifest["business_date"]))
+    day_before = open_cut(home.settings.store, *start) if start else None
+    scratch = home.settings.scratch / "checks"
+    found = run_checks(cut, proof, before[-1] if before else None, day_before, scratch, docs)
     failures = [row["check"] for row in failed(found["results"])]
     home.record("checks", {"cut": cut.id, "version": cut.version, "failed": failures})
     stage.finish(f"{len(found['results'])} checks, {len(failures)} failed")

@@ -3,8 +3,10 @@
 import pandas as pd
 
 from expectations.check import CRITICAL, FINANCE, MARGIN, STOCK_RECORD, WARNING, Check, Suite
+from expectations.thresholds import threshold
 from expectations.view import View
 
+_CHANGE, _LEAST = threshold("capital", "figure_change_max"), threshold("capital", "figure_change_min")
 _RECONCILIATIONS = (
     ("stock_record", "Long is short by security: accounts, street and locations balance.", STOCK_RECORD,
      "Compare the depository's position with the record; a break is booked to difference, with its age."),
@@ -34,6 +36,16 @@ def _lines(view: View) -> pd.DataFrame:
     lines = view.frame("capital_lines")
     lines["supplied"] = lines["amount"].notna()
     return lines
+
+
+def _movement(view: View) -> pd.DataFrame:
+    """The firm's key figures in dollars beside those of the end of day before."""
+    assert view.opening is not None
+    now, before = (v.frame("headlines").set_index("name") for v in (view, view.opening))
+    frame = now[now["unit"] == "USD"][["label", "value"]].join(before["value"].rename("before"), how="inner")
+    change = (frame["value"] - frame["before"]).abs()
+    frame["change"] = (change / frame["before"].abs()).where((change > _LEAST) & (frame["before"] != 0))
+    return frame.reset_index()
 
 
 def _firm(view: View) -> pd.DataFrame:
@@ -91,6 +103,23 @@ LINES = Suite(
     key=("statement", "line", "code", "label"),
 )  # fmt: skip
 
+MOVEMENT = Suite(
+    "capital.movement",
+    "headlines",
+    "the firm's key figures at this end of day and the one before",
+    FINANCE,
+    _movement,
+    (
+        Check("explained", f"No key figure moves by more than {_CHANGE:.0%} and {_LEAST:,} USD from one end of day to "
+              "the next.", WARNING, FINANCE,
+              "Compare the lines of the statement with those of the day before; name the event that moved them.",
+              "ExpectNoRowsWhere", {"condition": f"change > {_CHANGE}", "worst": "change"}),
+    ),
+    needs=("headlines",),
+    applies=lambda view: view.is_end_of_day and view.opening is not None and view.opening.has("headlines"),
+    key=("name", "value", "before", "change"),
+)  # fmt: skip
+
 FIRM = Suite(
     "capital.stress",
     "stress_firm",
@@ -109,4 +138,4 @@ FIRM = Suite(
     key=("scenario",),
 )  # fmt: skip
 
-SUITES = (RECONCILIATION, LINES, FIRM)
+SUITES = (RECONCILIATION, LINES, MOVEMENT, FIRM)

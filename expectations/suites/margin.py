@@ -9,6 +9,8 @@ from expectations.view import MICROS, View
 
 _CHANGE, _LEAST = threshold("margin", "requirement_change_max"), threshold("margin", "requirement_change_min")
 
+_FACTOR = threshold("margin", "day_factor_max")
+
 
 def _accounts(view: View) -> pd.DataFrame:
     """Every account of the reference data: its margin beside exposure, lines, groups, path and the cut before."""
@@ -48,6 +50,19 @@ def _accounts(view: View) -> pd.DataFrame:
 
 
 _EXACT = ("lmv", "smv", "equity", "margin_equity", "initial", "maintenance", "portfolio", "requirement", "excess")
+
+
+def _movement(view: View) -> pd.DataFrame:
+    """Accounts of some size at both ends of day: the requirement on a dollar of gross value, then and now."""
+    assert view.opening is not None
+    now, before = (v.frame("margin").set_index("account") for v in (view, view.opening))
+    frame = now[["margin_type", "requirement"]].join(before["requirement"].rename("before"), how="inner")
+    gross = now["lmv"] + now["smv"]
+    gross_before = before["lmv"] + before["smv"]
+    of_size = (frame["requirement"] > _LEAST) & (frame["before"] > _LEAST)
+    rate, rate_before = frame["requirement"] / gross, frame["before"] / gross_before
+    frame["factor"] = np.maximum(rate / rate_before, rate_before / rate).where(of_size)
+    return frame.reset_index()
 
 
 def _groups(view: View) -> pd.DataFrame:
@@ -125,6 +140,22 @@ ACCOUNTS = Suite(
     key=("account", "margin_type"),
 )  # fmt: skip
 
+MOVEMENT = Suite(
+    "margin.movement",
+    "margin",
+    "accounts with margin at this end of day and the one before",
+    MARGIN,
+    _movement,
+    (
+        Check("explained", f"What a requirement above {_LEAST:,} takes of a dollar of gross value changes by at most "
+              f"the factor {_FACTOR:g} from one end of day to the next.", WARNING, MARGIN,
+              "Look for a hedge that was closed, a concentration, a change of rules or of the margin type.",
+              "ExpectNoRowsWhere", {"condition": f"factor > {_FACTOR}", "worst": "factor"}),
+    ),
+    applies=lambda view: view.is_end_of_day and view.opening is not None,
+    key=("account", "margin_type", "requirement", "before", "factor"),
+)  # fmt: skip
+
 GROUPS = Suite(
     "margin.groups",
     "margin_groups",
@@ -163,4 +194,4 @@ STRESS = Suite(
     key=("account", "scenario"),
 )  # fmt: skip
 
-SUITES = (ACCOUNTS, GROUPS, STRESS)
+SUITES = (ACCOUNTS, MOVEMENT, GROUPS, STRESS)

@@ -112,8 +112,8 @@ class FaultyDay:
 
 @contextmanager
 def _suites_in_this_process() -> Iterator[None]:
-    def run(cut, certificate, previous, *, folder, docs):
-        return expectations.run(cut, certificate, previous)
+    def run(cut, certificate, previous, opening, *, folder, docs):
+        return expectations.run(cut, certificate, previous, opening)
 
     with mock.patch("expectations.run_isolated", run):
         yield

@@ -267,3 +267,44 @@ def test_a_statement_without_a_line_is_critical():
 
     found = judged("capital.lines.supplied", day.cut(lines))["capital.lines.supplied"]
     assert (found.passed, found.severity, found.unexpected_count) == (False, CRITICAL, 2)
+
+
+def moved(check: str, change: Callable[[Rows], None]) -> CheckResult:
+    """A check against the end of day before, which was the clean day."""
+
+    def with_headlines(rows: Rows) -> None:
+        rows["headlines"] = [
+            {"name": name, "value": day.money(value), "unit": "USD", "label": name}
+            for name, value in (("net_capital", 80_000_000), ("excess", 900_000))
+        ]
+        for row in rows["margin"]:
+            row["requirement"] = day.money(2_000_000)
+
+    def today(rows: Rows) -> None:
+        with_headlines(rows)
+        change(rows)
+
+    suite, _ = catalogue()[check]
+    view = View(day.cut(today), opening=day.cut(with_headlines))
+    return {row.check: row for row in judge(suite, view)}[check]
+
+
+def test_a_key_figure_that_moves_more_than_its_day_explains_is_a_warning():
+    steady = put("headlines", {"name": "net_capital"}, value=day.money(120_000_000))
+    jumped = put("headlines", {"name": "net_capital"}, value=day.money(121_000_000))
+    little = put("headlines", {"name": "excess"}, value=day.money(100_000))
+    assert moved("capital.movement.explained", steady).passed
+    assert moved("capital.movement.explained", little).passed
+    found = moved("capital.movement.explained", jumped)
+    assert (found.passed, found.severity, found.sample[0]["name"]) == (False, WARNING, "net_capital")
+
+
+@pytest.mark.parametrize(("requirement", "passed"), [(1_100_000, True), (4_000_000, True), (4_100_000, False)])
+def test_a_requirement_that_moves_without_its_positions_is_a_warning(requirement, passed):
+    found = moved("margin.movement.explained", put("margin", A1, requirement=day.money(requirement)))
+    assert (found.passed, found.crashed) == (passed, False)
+
+
+def test_movement_is_not_judged_without_a_day_before():
+    suite, _ = catalogue()["capital.movement.explained"]
+    assert {row.severity for row in judge(suite, View(day.cut()))} == {"info"}
