@@ -34,7 +34,7 @@ def outputs(environment: str) -> dict[str, Any]:
         "role_arns": {role: f"arn:aws:iam::123456789012:role/{name}-{role}" for role in roles},
         "image_repositories": {image: f"registry.example/{name}/{image}" for image in images},
         "buckets": {bucket: f"{name}-123456789012-{bucket}" for bucket in buckets},
-        "file_system": "fs-0123456789abcdef0",
+        "file_system": "fs-0123456789abcdef0::fsap-0123456789abcdef0",
         "kafka_bootstrap": "b-1.kafka.example:9096,b-2.kafka.example:9096",
         "database_host": "database.example",
         "database_secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-1",

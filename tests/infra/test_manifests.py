@@ -345,15 +345,25 @@ def test_taskmanagers_have_a_slot_for_each_parallel_part_within_the_nodes_there_
         limits = [container["resources"]["limits"] for container in pod["spec"]["containers"]]
         assert sum(float(limit["cpu"]) for limit in limits) < CPU_OF[kind]
         assert sum(size(limit["memory"]) for limit in limits) < 0.9 * MEMORY_GIB_OF[kind] * 2**30
-        cpu += taskmanagers * sum(float(limit["cpu"]) for limit in limits)
-        memory += taskmanagers * sum(size(limit["memory"]) for limit in limits)
-    assert cpu < int(least) * CPU_OF[kind], "the smallest group of nodes must hold every TaskManager once"
+        jobmanagers, manager = spec["jobManager"]["replicas"], spec["jobManager"]["resource"]
+        cpu += taskmanagers * sum(float(limit["cpu"]) for limit in limits) + jobmanagers * float(manager["cpu"])
+        memory += taskmanagers * sum(size(limit["memory"]) for limit in limits) + jobmanagers * size(manager["memory"])
+    assert cpu < 0.95 * int(least) * CPU_OF[kind], "the smallest group of nodes must hold all of Flink"
     assert memory < 0.9 * int(least) * MEMORY_GIB_OF[kind] * 2**30
 
 
 def size(text):
     number, unit = re.fullmatch(r"(\d+)([A-Za-z]+)", text).groups()
     return int(number) * UNITS[unit]
+
+
+def test_whoever_works_on_the_shared_files_is_their_user(environment):
+    text = (REPOSITORY / "infra/terraform/modules/storage/main.tf").read_text()
+    owner = int(re.search(r"uid = (\d+)", text)[1])
+    for name, pod in pods(rendered(environment)).items():
+        claims = [volume for volume in pod["spec"]["volumes"] if "persistentVolumeClaim" in volume]
+        if claims:
+            assert pod["spec"]["securityContext"]["runAsUser"] == owner, name
 
 
 def test_a_disruption_takes_one_pod_of_a_kind_at_a_time(environment):

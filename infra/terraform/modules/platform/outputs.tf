@@ -7,7 +7,7 @@ output "manifest_values" {
     role_arns           = module.cluster.workload_role_arns
     image_repositories  = module.cluster.image_repositories
     buckets             = module.storage.buckets
-    file_system         = module.storage.file_system_id
+    file_system         = module.storage.volume_handle
     kafka_bootstrap     = module.kafka.bootstrap_brokers
     database_host       = module.database.address
     database_secret_arn = module.database.password_secret_arn

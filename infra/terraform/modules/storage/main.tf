@@ -220,6 +220,27 @@ resource "aws_efs_file_system" "home" {
   tags             = merge(var.tags, { Name = "${var.name}-home" })
 }
 
+# Whoever mounts it is the platform's own user, in the platform's own folder; containers run as that user.
+resource "aws_efs_access_point" "home" {
+  file_system_id = aws_efs_file_system.home.id
+  tags           = merge(var.tags, { Name = "${var.name}-home" })
+
+  posix_user {
+    uid = 10001
+    gid = 10001
+  }
+
+  root_directory {
+    path = "/plumbline"
+
+    creation_info {
+      owner_uid   = 10001
+      owner_gid   = 10001
+      permissions = "0750"
+    }
+  }
+}
+
 resource "aws_efs_backup_policy" "home" {
   file_system_id = aws_efs_file_system.home.id
 

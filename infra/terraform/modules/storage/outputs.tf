@@ -9,7 +9,8 @@ output "key_arn" {
   value       = module.key.arn
 }
 
-output "file_system_id" {
-  description = "The shared file system."
-  value       = aws_efs_file_system.home.id
+output "volume_handle" {
+  description = "The shared file system and its access point, as Kubernetes' driver names them."
+  value       = "${aws_efs_file_system.home.id}::${aws_efs_access_point.home.id}"
+  depends_on  = [aws_efs_mount_target.home]
 }

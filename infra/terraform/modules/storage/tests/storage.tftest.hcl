@@ -94,6 +94,11 @@ run "the_shared_files_are_encrypted_backed_up_and_in_three_zones" {
   }
 
   assert {
+    condition     = aws_efs_access_point.home.posix_user[0].uid == 10001 && aws_efs_access_point.home.root_directory[0].creation_info[0].permissions == "0750"
+    error_message = "Whoever mounts it must be the platform's own user"
+  }
+
+  assert {
     condition     = length(aws_efs_mount_target.home) == 3
     error_message = "The shared file system must be reachable in three zones"
   }
