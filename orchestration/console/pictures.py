@@ -62,8 +62,8 @@ def deficit_timeline(cut: SealedCut) -> dg.MetadataValue | None:
     values = _millions([value for _, value in rows])
     axes.fill_between(places, values, color=RED, alpha=0.18, linewidth=0)
     axes.plot(places, values, color=RED, linewidth=1.6)
-    step = max(1, len(rows) // 8)
-    axes.set_xticks(list(places)[::step], [_clock_time(at) for at, _ in rows[::step]])
+    hours = [place for place in places if _clock_time(rows[place][0]).endswith(":00")]
+    axes.set_xticks(hours, [_clock_time(rows[place][0]) for place in hours])
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color="#E5E7EB", linewidth=0.8)
     return _inline(figure, "Margin deficits through the day")
@@ -117,7 +117,8 @@ def stress_heat(cut: SealedCut) -> dg.MetadataValue | None:
     axes.set_yticks(range(len(accounts)), accounts, fontsize=8)
     for row, line in enumerate(cells):
         for column, value in enumerate(line):
-            axes.annotate(f"{value:,.1f}", (column, row), ha="center", va="center", fontsize=7, color=INK)
+            ink = "white" if abs(value) > 0.6 * bound else INK
+            axes.annotate(f"{value:,.1f}", (column, row), ha="center", va="center", fontsize=7, color=ink)
     axes.spines[:].set_visible(False)
     return _inline(figure, "Stress losses by account and scenario")
 

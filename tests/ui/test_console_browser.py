@@ -78,7 +78,7 @@ def clean_run(browser, console) -> str:
     return run
 
 
-def test_the_graph_opens_with_its_groups(page, console, picture):
+def test_the_graph_opens_with_its_groups(page, console, clean_run, picture):
     page.goto(f"{console.url}/locations/{MODULE}/asset-groups/cuts/lineage")
     for name in ("intraday_cut", "end_of_day", "certificate", "checks"):
         page.get_by_text(name, exact=True).first.wait_for()
