@@ -25,7 +25,7 @@ _TOPICS = {topic.name: topic for topic in FEEDS}
 ACCOUNT_TOPICS = frozenset(topic.name for topic in ACCOUNT_FEEDS)
 _NAMES = {"instruments": "id", "accounts": "id", "prices": "instrument", "actions": "instrument"}
 """Topic without account -> the field that says whom it concerns; the others concern everybody."""
-_MODEL = frozenset({"rates", "closes"})
+MODEL_TOPICS = frozenset({"rates", "closes"})
 """What only models read."""
 _READ = 50_000
 
@@ -124,7 +124,7 @@ def candidates(
     ``instruments``: the sealed table, which says what hangs on what.
     """
     apps = {app.name for job in jobs for app in job.apps}
-    topics = [name for job in jobs for name in job.raw_inputs if name not in _MODEL or "valuation" in apps]
+    topics = [name for job in jobs for name in job.raw_inputs if name not in MODEL_TOPICS or "valuation" in apps]
     sharded = [topic for topic in topics if topic in ACCOUNT_TOPICS]
     market = [topic for topic in topics if topic not in ACCOUNT_TOPICS]
     where = {topic: _partitions(topic, scope, shards) for topic in topics}

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from orchestration.contributing import (
     ACCOUNT_TOPICS,
+    MODEL_TOPICS,
     Candidate,
     Listing,
     RawEvents,
@@ -24,6 +25,7 @@ from orchestration.contributing import (
     count,
     newest_only,
 )
+from orchestration.edge import code_version
 from orchestration.errors import UserError
 from orchestration.pipeline import Home, opening
 from orchestration.proof import certificate
@@ -35,9 +37,10 @@ from reports.sources import Tables
 from streaming.apps import chain
 from streaming.apps.routing import shard_of
 from streaming.cuts import SealedCut, open_cut
-from streaming.engine.app import Job, sealed_topic
+from streaming.engine.app import Job
 from streaming.engine.canonical import sort_by_key
 from streaming.engine.epochs import Epoch
+from streaming.engine.frames import sealed_topic
 from streaming.engine.runner import restore
 from streaming.schema.sealed import TABLES
 
@@ -168,8 +171,7 @@ def _proved(
     jobs = needed(apps)
     if _recomputable(source, scope, jobs):
         for candidate in candidates(raw, scope, jobs, cut.table("instruments"), shards):
-            short = Candidate(f"{candidate.chosen_by}; newest prices", newest_only(raw, candidate.events))
-            for option in (short, candidate) if count(short.events) < count(candidate.events) else (candidate,):
+            for option in _shorter(raw, candidate, source.table):
                 if equal(source, rows, recomputed(home, cut, source, option.events, apps, start, memo)):
                     text = f"computed again from these {count(option.events):,} events alone: equal"
                     return option, True, text
@@ -181,12 +183,31 @@ def _proved(
     }
     found = certificate(home.settings.store, cut.id, cut.version)
     digests = (found or {}).get("tables", {}).get(source.table, {})
+    code = cut.manifest["versions"]["code"]
     if not digests:
         proof = "not certified: the cut was never replayed"
     else:
         verdict = "equal" if digests["equal"] else "UNEQUAL"
         proof = f"certificate: table {source.table} replayed from every event, {verdict} ({digests['live'][:16]})"
+    if code != code_version():
+        proof += f"; sealed by code {code}, this is {code_version()}"
     return Candidate("every event up to the cut", spans), False, proof
+
+
+def _shorter(raw: RawEvents, candidate: Candidate, table: str) -> Iterator[Candidate]:
+    """A listing, shorter ones that may do as well before it."""
+    events, told = candidate.events, candidate.chosen_by
+    newest = newest_only(raw, events)
+    bare = {partition: offsets for partition, offsets in newest.items() if partition[0] not in MODEL_TOPICS}
+    if table in _WITHOUT_MODEL and count(bare) < count(newest):
+        yield Candidate(f"{told}; newest prices, no history", bare)
+    if count(newest) < count(events):
+        yield Candidate(f"{told}; newest prices", newest)
+    yield candidate
+
+
+_WITHOUT_MODEL = frozenset({"margin", "margin_lines", "calls", "pnl", "exposure", "prices"})
+"""Tables most of whose columns hang on no model: worth a try without what only models read."""
 
 
 def _recomputable(source: CellSource, scope: Scope, jobs: Sequence[Job]) -> bool:

@@ -93,7 +93,7 @@ def _lineage(home, path: Path, cell: str, most: int, shown: int | None) -> Itera
         yield f"    {row['id']} = {row['value']} {row['unit']} [{row['evidence']}]{scope}, {row['rule']}"
     yield from _more(len(found.parameters), shown)
     versions = manifest["versions"]
-    yield f"made by {', '.join(found.apps)}; code {versions['code']}, rulebook {versions['rulebook']}, "
+    yield f"made by {', '.join(found.apps)}; code {versions['code']}, rulebook {versions['rulebook']}"
     yield f"    rule date {versions['rule_date']}, price set {manifest['price_set']}"
     yield f"cut {found.cut.id} v{found.cut.version}, epoch {manifest['epoch']:,}"
     begun = (
