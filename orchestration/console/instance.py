@@ -70,7 +70,7 @@ def command(port: int) -> list[str]:
 def run_until_stopped(port: int, variables: Mapping[str, str]) -> None:
     """Run the console until it ends, or this process is told to; then none of its processes is left."""
     console = subprocess.Popen(command(port), env=dict(variables), start_new_session=True)
-    told = signal.signal(signal.SIGTERM, lambda *_: os.killpg(console.pid, signal.SIGTERM))
+    told = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         console.wait()
     except KeyboardInterrupt:
