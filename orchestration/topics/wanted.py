@@ -16,7 +16,7 @@ from typing import Any
 from orchestration.errors import UserError
 from orchestration.jobs.deployment import Deployment
 from streaming.apps import chain
-from streaming.engine.app import sealed_topic
+from streaming.engine.frames import sealed_topic
 from streaming.schema.raw import CONTROL, EPOCHS, FEEDS
 
 DAY_MS = 86_400_000

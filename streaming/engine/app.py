@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from streaming.engine.epochs import Epoch
+from streaming.engine.frames import sealed_topic
 from streaming.engine.stretch import Stretch
 from streaming.schema.raw import FEEDS
 
@@ -82,8 +83,3 @@ class Job:
 
 
 RAW_TOPICS = frozenset(topic.name for topic in FEEDS)
-
-
-def sealed_topic(app: str) -> str:
-    """The topic with an application's sealed tables and state at each cut."""
-    return f"{app}.sealed"

@@ -5,7 +5,7 @@ partition, the next offset; a *marked* epoch also takes a price set and perhaps 
 0, whatever offsets they have in the topic.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -77,6 +77,7 @@ class EpochIndex:
         self._next = log.first(EPOCHS, 0)
         self._latest_versions: list[Mapping[str, str]] = []
         self._stops: list[int] = []
+        self._cuts: list[int] = []
         self._ends: dict[tuple[str, int], np.ndarray] = {}
         self._refreshing = Lock()
 
@@ -140,7 +141,12 @@ class EpochIndex:
 
     def cuts(self) -> dict[str, int]:
         """Cut id -> number of its newest marked epoch, in the order of the log."""
-        return {epoch.cut: epoch.number for epoch in self._epochs if epoch.cut}
+        return {self[number].cut: number for number in self._cuts}
+
+    def next_cut(self, after: int) -> int:
+        """The number of the first cut's epoch behind epoch ``after``; where there is none, of the next to come."""
+        at = bisect_right(self._cuts, after)
+        return self._cuts[at] if at < len(self._cuts) else self.end
 
     def last_at(self, time: int) -> Epoch | None:
         """The last epoch closed at or before ``time`` (microseconds); None before the first."""
@@ -163,6 +169,8 @@ class EpochIndex:
             self._stops.append(last.number)
         if epoch.marked or new_reference:
             self._stops.append(epoch.number)
+        if epoch.cut:
+            self._cuts.append(epoch.number)
         self._epochs.append(epoch)
         self._offsets.append(offset)
         self._latest_versions.append({**former, **epoch.versions} if epoch.versions else former)

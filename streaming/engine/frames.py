@@ -100,3 +100,16 @@ def _decode(first: int, last: int, body: bytes) -> Frame:
         else:
             blobs[name] = content
     return Frame(first, last, tables, blobs)
+
+
+_SEALED = ".sealed"
+
+
+def sealed_topic(app: str) -> str:
+    """The topic with an application's sealed tables and state at each cut."""
+    return f"{app}{_SEALED}"
+
+
+def is_sealed_topic(topic: str) -> bool:
+    """Whether a topic has frames at cuts only."""
+    return topic.endswith(_SEALED)

@@ -7,10 +7,10 @@ from threading import Lock
 
 import pyarrow as pa
 
-from streaming.engine.app import App, Job, State, sealed_topic
+from streaming.engine.app import App, Job, State
 from streaming.engine.canonical import decode, encode, state_digest
 from streaming.engine.epochs import EPOCHS, EpochIndex
-from streaming.engine.frames import Frame, decode_frames, encode_frame, last_epoch
+from streaming.engine.frames import Frame, decode_frames, encode_frame, last_epoch, sealed_topic
 from streaming.engine.stretch import Position, Stretch, StretchReader
 from streaming.log import Log, Record, Writer
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 
-from streaming.engine.app import Job, sealed_topic
+from streaming.engine.app import Job
 from streaming.engine.canonical import sort_by_key, table_digest
 from streaming.engine.epochs import Epoch, EpochIndex
-from streaming.engine.frames import Frame, decode_frames, last_epoch
+from streaming.engine.frames import Frame, decode_frames, last_epoch, sealed_topic
 from streaming.log import Log
 from streaming.schema.model import Table
 from streaming.schema.sealed import TABLES

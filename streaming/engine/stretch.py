@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 
 from streaming.engine.epochs import Epoch, EpochIndex
-from streaming.engine.frames import Frame, decode_frames, last_epoch
+from streaming.engine.frames import Frame, decode_frames, is_sealed_topic, last_epoch
 from streaming.log import Log, UnknownTopicError
 
 
@@ -131,7 +131,7 @@ class StretchReader:
             return []
         for feed in self._feeds:
             feed.poll(limit - 1)
-            limit = min(limit, feed.covered + 1)
+            limit = min(limit, self._covered(feed) + 1)
         stop = self._bounded(first, min(limit, first + epochs_max), events_max)
         if first >= stop:
             return []
@@ -142,6 +142,10 @@ class StretchReader:
             begin = last + 1
         self.position = stretches[-1].after
         return stretches
+
+    def _covered(self, feed: "_FrameFeed") -> int:
+        """The last epoch of which everything is there: a sealed topic has something at cuts only."""
+        return self._index.next_cut(feed.covered) - 1 if is_sealed_topic(feed.topic) else feed.covered
 
     def _bounded(self, first: int, stop: int, events_max: int) -> int:
         """The greatest stop with at most ``events_max`` events from ``first``; always at least one epoch."""
