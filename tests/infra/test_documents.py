@@ -77,7 +77,7 @@ def test_every_command_of_the_product_exists(name):
     assert called <= set(COMMANDS)
 
 
-WORDS = frozenset({"get", "wait", "look"})  # after `kubectl -n plumbline`
+WORDS = frozenset({"create", "get", "wait"})  # after `kubectl -n plumbline`
 
 
 def test_every_file_that_the_documents_name_exists():

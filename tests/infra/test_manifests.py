@@ -387,7 +387,12 @@ def test_what_may_run_once_only_is_never_rolled_side_by_side(environment):
 
 def test_topics_are_applied_with_the_access_that_the_jobs_need(environment):
     (job,) = [d for d in of_kind(rendered(environment), "Job") if d["metadata"]["name"].startswith("topics-")]
-    assert job["spec"]["template"]["spec"]["containers"][0]["args"][:3] == ["plumbline", "topics", "apply"]
+    found = pods(rendered(environment))
+    (making,), (looking,) = (
+        found[name]["spec"]["containers"] for name in (f"Job {job['metadata']['name']}", "CronJob topics-diff")
+    )
+    assert making["args"][:3] == ["plumbline", "topics", "apply"]
+    assert looking["args"] == [*making["args"][:2], "diff", *making["args"][3:]]
     cluster = load_cluster(KUBERNETES / "kafka.toml")
     assert isinstance(cluster, ClusterSettings)
     assert (cluster.replication, cluster.in_sync_min, cluster.acls) == (3, 2, True)
