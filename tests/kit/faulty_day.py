@@ -12,21 +12,14 @@ from unittest import mock
 
 import expectations
 from orchestration import calendar, edge, generated, pipeline
-from orchestration.feed import Clock
+from orchestration.feed import feed
 from orchestration.gate import Decision, gate
 from orchestration.pipeline import Home
 from orchestration.progress import Silent
 from orchestration.settings import Settings
-from streaming.apps.routing import shard_of
-from streaming.apps.rules import versions_in_force
 from streaming.cuts import SealedCut
-from streaming.demo import Arrivals, DaySpec, generate
+from streaming.demo import DaySpec, generate
 from streaming.engine.epochs import Mark
-from streaming.log import Record
-from streaming.schema.raw import FEEDS
-
-CODE = "test"
-_SHARDED = {topic.name: topic.sharded for topic in FEEDS}
 
 
 @dataclass(frozen=True)
@@ -78,26 +71,13 @@ class FaultyDay:
 
     def feed(self) -> None:
         """Append the day and close its epochs."""
-        log = self.home.log
-        writer, clock = log.writer("feed"), Clock(log, self.spec.date, self._versions, marks=self._marks)
-        for chunk in generate(self.spec):
-            writer.commit([record for name, part in chunk.topics.items() for record in self._records(name, part)])
-        clock.advance(self._marks[-1].time)
+        announced = generated.announced(self.spec)
+        feed(self.home.log, self.spec.date, generate(self.spec), announced, marks=self._marks)
 
     def correct(self) -> Judged:
         """The correcting events arrive: the end of day restated."""
-        with mock.patch.object(generated, "_versions", return_value=self._versions):
-            generated.feed_correction(self.home.settings, self.spec)
+        generated.feed_correction(self.home.settings, self.spec)
         return self._judge()
-
-    @property
-    def _versions(self) -> Mapping[str, str]:
-        return versions_in_force(self.spec.rule_date, CODE)
-
-    def _records(self, topic: str, arrivals: Arrivals) -> Iterator[Record]:
-        shards = self.home.log.topics()["trades"]
-        for key, payload, time in zip(arrivals.key, arrivals.payload, arrivals.arrival.tolist(), strict=True):
-            yield Record(topic, shard_of(key, shards) if _SHARDED[topic] else 0, payload, time)
 
     def _judge(self) -> Judged:
         show = Silent()
