@@ -67,7 +67,8 @@ def _session(settings: Settings, day, speed: float) -> None:
     begin = calendar.session(day).open - timedelta(minutes=1)
     if end:
         begin = max(begin, datetime.fromtimestamp(index[end - 1].time / 1e6, begin.tzinfo))
-    DeskClock.start(begin, speed).write(settings)
+    evening = calendar.session(day).end_of_day + timedelta(hours=1)
+    DeskClock.start(min(begin, evening), speed, evening).write(settings)
     player.start(of_day, settings, day)
 
 

@@ -31,14 +31,17 @@ class DeskClock:
     started: float
     """Wall clock, seconds since 1970."""
     speed: float
+    until: str = ""
+    """ISO 8601 with zone: there it stops; empty = never."""
 
     @classmethod
-    def start(cls, begin: datetime, speed: float) -> "DeskClock":
-        return cls(begin.isoformat(), time.time(), speed)
+    def start(cls, begin: datetime, speed: float, until: datetime | None = None) -> "DeskClock":
+        return cls(begin.isoformat(), time.time(), speed, until.isoformat() if until else "")
 
     def now(self) -> datetime:
         elapsed = timedelta(seconds=(time.time() - self.started) * self.speed)
-        return (datetime.fromisoformat(self.begin) + elapsed).astimezone(UTC)
+        found = (datetime.fromisoformat(self.begin) + elapsed).astimezone(UTC)
+        return min(found, datetime.fromisoformat(self.until).astimezone(UTC)) if self.until else found
 
     def write(self, settings: Settings) -> None:
         clock_file(settings).parent.mkdir(parents=True, exist_ok=True)

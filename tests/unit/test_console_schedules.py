@@ -102,6 +102,12 @@ def test_a_played_session_has_its_own_time(tmp_path):
     assert (faster.now() - begin).total_seconds() == pytest.approx(3_600, abs=60)
 
 
+def test_a_played_session_ends_in_its_evening():
+    begin, evening = datetime(2020, 3, 24, 13, 29, tzinfo=UTC), datetime(2020, 3, 24, 21, 30, tzinfo=UTC)
+    clock = DeskClock.start(begin, 1e9, evening)
+    assert DeskClock(clock.begin, clock.started - 60, clock.speed, clock.until).now() == evening
+
+
 def test_played_schedules_tick_every_minute_and_others_at_their_times():
     at_desk = {one.name: one.cron_schedule for one in schedules.build(played=False)}
     assert at_desk == {
