@@ -62,7 +62,7 @@ def results(
             asset_key=CHECKS,
             check_name=check_name(name),
             severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
-            description=None if passed else f"expected {row['expected']} found {row['observed']}",
+            description=None if passed else f"expected {row['expected'].rstrip('.')}, found {row['observed']}",
             metadata=_metadata(row, answered, link),
         )
 

@@ -144,7 +144,7 @@ def picture(page):
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
 
     def keep(name: str) -> None:
-        page.wait_for_timeout(1_500)  # let animations of the graph end
+        page.wait_for_timeout(4_000)  # let the graph's animations end, and lists load
         page.screenshot(path=ARTEFACTS / f"{name}.png")
 
     return keep

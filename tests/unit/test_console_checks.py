@@ -58,7 +58,7 @@ def test_a_failed_critical_check_blocks_and_tells_expected_observed_and_rows():
     rows = [row if one["check"] == name else one for one in published_cuts.passing()]
     result = bridged(rows)[check_name(name)]
     assert blocks(result)
-    assert result.description == "expected 1 row found 3 rows"
+    assert result.description == "expected 1 row, found 3 rows"
     assert result.metadata["unexpected"].value == 3
     assert result.metadata["next_step"].value == "look"
     assert result.metadata["sample"].records[0].data == {"instrument": "AAPL", "offset": 7}
