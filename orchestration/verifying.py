@@ -74,7 +74,7 @@ def verify(
     progress("whole")
     publication = orjson.loads(entries["published/publication.json"])
     _belongs_together(path, about, entries, publication)
-    findings = [*_environment(entries)]
+    findings = [*environment(entries)]
     spans = _spans(path, entries)
     findings += _inputs(entries, spans, log)
     progress("inputs")
@@ -130,7 +130,7 @@ def _belongs_together(path: Path, about: Mapping, entries: Mapping[str, bytes], 
         raise DamagedPackError(f"{path}: signatures.json: expected a status that fits {len(signed)} signatures")
 
 
-def _environment(entries: Mapping[str, bytes]) -> Iterator[Finding]:
+def environment(entries: Mapping[str, bytes]) -> Iterator[Finding]:
     """This machine's code, rules and dependencies against the pack's; the code file by file."""
     packed, here = orjson.loads(entries["code.json"])["files"], code_digests()
     for name in sorted({*packed, *here}):
