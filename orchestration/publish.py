@@ -154,15 +154,17 @@ def figures(cut: SealedCut) -> dict[str, Mapping]:
 
 
 def write_tables(folder: Path, cut: SealedCut) -> None:
-    """Every sealed table as Parquet and as CSV."""
+    """Every sealed table as Parquet, exactly, and as CSV, safe to open in a spreadsheet."""
     import pyarrow.csv
     import pyarrow.parquet
+
+    from reports.cells import formula_safe
 
     folder.mkdir()
     for name in cut.tables:
         rows = cut.table(name)
         pyarrow.parquet.write_table(rows, folder / f"{name}.parquet", compression="zstd")
-        pyarrow.csv.write_csv(rows, folder / f"{name}.csv")
+        pyarrow.csv.write_csv(formula_safe(rows), folder / f"{name}.csv")
 
 
 def _write_json(path: Path, content: object) -> None:

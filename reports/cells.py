@@ -45,6 +45,18 @@ def safe_text(value: str) -> str:
     return _escaped(pa.array([value]))[0].as_py()
 
 
+def formula_safe(rows: pa.Table) -> pa.Table:
+    """Rows for a format that knows no text cells (CSV): text that could be taken for a formula begins with an
+    apostrophe, which a spreadsheet does not show. Everything else stays as it is."""
+    columns = []
+    for field, column in zip(rows.schema, rows.columns, strict=True):
+        if pa.types.is_string(field.type):
+            risky = pc.match_substring_regex(column, FORMULA_START)
+            column = pc.if_else(risky, pc.binary_join_element_wise("'", column, ""), column)
+        columns.append(column)
+    return pa.Table.from_arrays(columns, schema=rows.schema)
+
+
 def _escaped(values: pa.Array) -> pa.Array:
     longest = pc.max(pc.utf8_length(values)).as_py() or 0
     if longest > TEXT_LIMIT // 7:  # an escape makes seven characters of one
