@@ -7,14 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
-from report_cuts import day_end
+from report_cuts import day_end, seal
 
 import reports
 from reports import Context
+from reports.difference import attributed, difference_workbook
 
 pytestmark = pytest.mark.render
 
@@ -32,13 +34,28 @@ def printed(tmp_path_factory) -> dict[str, Path]:
     cut = day_end(folder / "store")
     context = Context(generated=["Trades are generated from a seed."])
     written = reports.build(cut, folder / "out", context, cut)
+    written["difference"] = _difference(cut, folder)
     home = {**os.environ, "HOME": str(folder)}
     command = [office, "--headless", "--convert-to", "pdf", "--outdir", str(folder), *map(str, written.values())]
     subprocess.run(command, check=True, capture_output=True, timeout=240, env=home)
     return {name: folder / f"{name}.pdf" for name in written}
 
 
-@pytest.mark.parametrize("name", ["stress", "capital", "margin"])
+def _difference(cut, folder: Path) -> Path:
+    """A Difference workbook with causes."""
+    tables = {name: cut.table(name) for name in cut.tables}
+    amounts = [amount + 1_000_000 for amount in tables["cash"]["amount"].to_pylist()]
+    at = tables["cash"].schema.get_field_index("amount")
+    field = tables["cash"].schema.field(at)
+    changed = {**tables, "cash": tables["cash"].set_column(at, field, pa.array(amounts, field.type))}
+    second = seal(folder / "store", changed, version=2)
+    parts = attributed([("", tables), ("time", tables), ("cash/0/17 (A00001)", changed)])
+    path = folder / "out" / "difference.xlsx"
+    difference_workbook(cut, second, path, parts)
+    return path
+
+
+@pytest.mark.parametrize("name", ["stress", "capital", "margin", "difference"])
 def test_no_page_shows_a_clipped_number_or_an_error(printed, name):
     text = subprocess.run(
         ["pdftotext", "-layout", str(printed[name]), "-"], check=True, capture_output=True
