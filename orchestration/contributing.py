@@ -117,11 +117,12 @@ def _isin(values: pa.Array | None, wanted: frozenset[str] | None, n: int) -> np.
 
 
 def candidates(
-    raw: RawEvents, scope: Scope, jobs: Sequence[Job], instruments: pa.Table, shards: int
+    raw: RawEvents, scope: Scope, jobs: Sequence[Job], instruments: pa.Table, shards: int, held: frozenset[str]
 ) -> Iterator[Candidate]:
     """Listings for the jobs that make a row, narrowest first; each holds the one before.
 
-    ``instruments``: the sealed table, which says what hangs on what.
+    ``instruments``: the sealed table, which says what hangs on what; ``held``: what the accounts have positions in,
+    also from days before.
     """
     apps = {app.name for job in jobs for app in job.apps}
     topics = [name for job in jobs for name in job.raw_inputs if name not in MODEL_TOPICS or "valuation" in apps]
@@ -139,10 +140,10 @@ def candidates(
                 linked = names | _related(instruments, names, series=False)
                 yield Candidate(text, _market(raw, market, where, linked, scope))
     if sharded and scope.accounts is not None:
-        traded = _names(raw, whole)
-        held = traded | _related(instruments, traded, series=False)
-        yield Candidate("the account and its instruments", {**whole, **_market(raw, market, where, held, scope)})
-        family = held | _related(instruments, held, series=True)
+        traded = _names(raw, whole) | held
+        near = traded | _related(instruments, traded, series=False)
+        yield Candidate("the account and its instruments", {**whole, **_market(raw, market, where, near, scope)})
+        family = near | _related(instruments, near, series=True)
         yield Candidate("the account and its option families", {**whole, **_market(raw, market, where, family, scope)})
         yield Candidate("the account and the whole market", {**whole, **raw.everything(market, where)})
     elif not sharded:

@@ -170,7 +170,7 @@ def _proved(
     raw, shards = RawEvents(home.log, epoch, begin), home.log.topics()["trades"]
     jobs = needed(apps)
     if _recomputable(source, scope, jobs):
-        for candidate in candidates(raw, scope, jobs, cut.table("instruments"), shards):
+        for candidate in candidates(raw, scope, jobs, cut.table("instruments"), shards, _held(cut, scope)):
             for option in _shorter(raw, candidate, source.table):
                 if equal(source, rows, recomputed(home, cut, source, option.events, apps, start, memo)):
                     text = f"computed again from these {count(option.events):,} events alone: equal"
@@ -192,6 +192,15 @@ def _proved(
     if code != code_version():
         proof += f"; sealed by code {code}, this is {code_version()}"
     return Candidate("every event up to the cut", spans), False, proof
+
+
+def _held(cut: SealedCut, scope: Scope) -> frozenset[str]:
+    """What the accounts of a scope have positions in."""
+    if scope.accounts is None:
+        return frozenset()
+    rows = cut.table("positions")
+    mine = pc.is_in(rows["account"], value_set=pa.array(sorted(scope.accounts), pa.string()))
+    return frozenset(rows.filter(mine)["instrument"].to_pylist())
 
 
 def _shorter(raw: RawEvents, candidate: Candidate, table: str) -> Iterator[Candidate]:

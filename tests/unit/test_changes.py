@@ -9,11 +9,13 @@ import pytest
 from click.testing import CliRunner
 from openpyxl import load_workbook
 
+import reports
 from orchestration import changes
 from orchestration.changes import Explained
 from orchestration.cli import plumbline
 from orchestration.errors import UserError
 from orchestration.pipeline import Home
+from orchestration.tracing import trace
 from reports.difference import difference, difference_workbook
 from streaming.cuts import open_cut
 from tests.kit.tiny_day import cash, event, trade
@@ -205,3 +207,19 @@ def test_the_difference_workbook_with_parts_has_the_same_bytes_again(restated, t
     for path in paths:
         difference_workbook(restated.old, restated.new, path, restated.parts)
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_cell_of_a_later_day_is_computed_from_that_days_events_and_the_state_it_began_with(home, tmp_path):
+    cut = home.end_of_day(NEXT)
+    path = reports.build(cut, tmp_path, reports.Context())["margin"]
+    rows = cut.table("pnl").to_pylist()
+    at = next(k for k, row in enumerate(rows) if (row["account"], row["instrument"]) == ("A3", "CCC"))
+    assert rows[at]["quantity"] == 50 + 12 + LATE_UNITS
+    accounts = [row["account"] for row in cut.table("margin").to_pylist()]
+    found = trace(home, path, f"Accounts!F{accounts.index('A3') + 4}")
+    assert found.start == (EOD, 2)
+    assert found.recomputed
+    begun = open_cut(home.settings.store, *found.start).manifest["offsets"]
+    for (topic, partition), offsets in found.events.items():
+        assert not len(offsets) or offsets[0] >= begun[topic][partition], "events of the day before are in its state"
+    assert sum(len(offsets) for offsets in found.events.values()) < 10
