@@ -43,13 +43,11 @@ def fed(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sealed(fed, tmp_path_factory) -> Path:
-    """The same day with the jobs run and its cut sealed."""
-    folder = tmp_path_factory.mktemp("sealed")
+def applied(fed, tmp_path_factory) -> Path:
+    """The same day with the jobs run; nothing is sealed."""
+    folder = tmp_path_factory.mktemp("applied")
     shutil.copytree(fed, folder, dirs_exist_ok=True)
-    home = pipeline.Home.open(Settings(folder / "home", folder / "out"))
-    pipeline.run_jobs(home, Silent())
-    pipeline.seal(home, Silent())
+    pipeline.run_jobs(pipeline.Home.open(Settings(folder / "home", folder / "out")), Silent())
     return folder
 
 
@@ -93,8 +91,8 @@ def test_dagster_and_the_command_line_make_the_same_day(fed, tmp_path, monkeypat
     assert files_of(by_dagster) == files_of(by_command)
 
 
-def test_figures_pictures_and_links_are_in_the_metadata(sealed, tmp_path, monkeypatch):
-    settings = copied(sealed, tmp_path)
+def test_figures_pictures_and_links_are_in_the_metadata(applied, tmp_path, monkeypatch):
+    settings = copied(applied, tmp_path)
     result = materialise(settings, monkeypatch)
     found = {
         event.asset_key.to_user_string(): event.step_materialization_data.materialization.metadata
@@ -111,12 +109,13 @@ def test_figures_pictures_and_links_are_in_the_metadata(sealed, tmp_path, monkey
     assert found["certificate"]["unequal"].value == 0
 
 
-def test_a_question_about_a_time_is_answered_under_branch_and_changes_no_filed_number(sealed, tmp_path, monkeypatch):
+def test_a_question_about_a_time_is_answered_under_branch_and_changes_no_filed_number(applied, tmp_path, monkeypatch):
     import pyarrow.parquet
 
     from orchestration.console.definitions import defs
 
-    settings = copied(sealed, tmp_path)
+    settings = copied(applied, tmp_path)
+    pipeline.seal(pipeline.Home.open(settings), Silent())
     before = open_cut(settings.store, f"{DAY}/eod").manifest
     for name, value in places(settings).items():
         monkeypatch.setenv(name, value)
@@ -155,8 +154,8 @@ defs.resolve_job_def("day").execute_in_process(partition_key={day!r})
 
 
 @pytest.mark.parametrize("place", KILLS)
-def test_a_run_killed_anywhere_and_run_again_publishes_once_and_alerts_once(place, sealed, tmp_path, monkeypatch):
-    settings = copied(sealed, tmp_path)
+def test_a_run_killed_anywhere_and_run_again_publishes_once_and_alerts_once(place, applied, tmp_path, monkeypatch):
+    settings = copied(applied, tmp_path)
     with SlackFake() as slack:
         access = {
             "PLUMBLINE_SLACK_TOKEN": slack.token,

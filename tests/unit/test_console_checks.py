@@ -92,7 +92,7 @@ def test_results_that_the_catalogue_no_longer_has_are_left_out():
 def test_dagster_blocks_exactly_where_the_gate_is_shut(tmp_path):
     """For each critical check failed, crashed or without rows in turn: the bridge mirrors the gate."""
     critical = [name for name, (_, check) in expectations.catalogue().items() if check.severity == "critical"]
-    for number, name in enumerate(critical[:12]):
+    for number, name in enumerate(critical[::16]):
         for changed in ({"passed": False}, {"crashed": True, "passed": False}):
             rows = [
                 published_cuts.result(name, **changed) if one["check"] == name else one
