@@ -37,12 +37,13 @@ _STOP_S = 60.0
 def start(settings: Settings, desk: Settings, day: date) -> int:
     """Start the engine of a day's home, unless it runs; returns its process id. ``desk`` has the clock."""
     wanted_file(settings).touch()
-    if not streams_alive(settings):
-        command = module_command(__name__, str(settings.home), str(settings.out), str(desk.home), day.isoformat())
-        with open(settings.home / "streams.log", "ab") as log:
-            subprocess.Popen(command, env=environment(), stdout=log, stderr=log, start_new_session=True)
-        _until(lambda: streams_alive(settings), _START_S, f"{settings.home}: expected the engine to start")
-    return int(streams_lock(settings).read_text() or 0)
+    if streams_alive(settings):
+        return int(streams_lock(settings).read_text() or 0)
+    command = module_command(__name__, str(settings.home), str(settings.out), str(desk.home), day.isoformat())
+    with open(settings.home / "streams.log", "ab") as log:
+        engine = subprocess.Popen(command, env=environment(), stdout=log, stderr=log, start_new_session=True)
+    _until(lambda: streams_alive(settings), _START_S, f"{settings.home}: expected the engine to start")
+    return engine.pid
 
 
 def stop(settings: Settings) -> None:

@@ -109,6 +109,27 @@ def test_figures_pictures_and_links_are_in_the_metadata(applied, tmp_path, monke
     assert found["certificate"]["unequal"].value == 0
 
 
+def test_a_shut_gate_opens_with_the_restated_partition_and_its_difference_is_shown(tmp_path, monkeypatch):
+    settings = Settings(tmp_path / "home", tmp_path / "out")
+    spec = DaySpec(DAY, 6, 300, 3_000, faults=("stale-close",))
+    generated.prepare(settings, spec)
+    generated.feed_generated(settings, spec, lambda _: None, calendar.history_marks(DAY))
+    assert not materialise(settings, monkeypatch).success
+    assert not (settings.out / DAY.isoformat() / "current").exists()
+    assert generated.feed_correction(settings, spec) > 0
+    result = materialise(settings, monkeypatch)
+    assert result.success
+    found = {
+        event.asset_key.to_user_string(): event.step_materialization_data.materialization.metadata
+        for event in result.get_asset_materialization_events()
+    }
+    assert found["end_of_day"]["cut"].value == f"{DAY}/eod v2"
+    assert found["end_of_day"]["restates"].value == "v1"
+    assert found["end_of_day"]["changed_cells"].value > 0
+    assert found["end_of_day"]["changes"].records
+    assert found["margin"]["cut"].value == f"{DAY}/eod v2"
+
+
 def test_a_question_about_a_time_is_answered_under_branch_and_changes_no_filed_number(applied, tmp_path, monkeypatch):
     import pyarrow.parquet
 
