@@ -86,8 +86,8 @@ def play(settings: Settings, desk: Settings, day: date) -> None:
         while wanted_file(settings).exists():
             moved = session.advance(desk_now(desk))
             last = home.index.refresh() - 1
-            while last >= 0 and sum(shard.step(last) for shards in hosts for shard in shards):
-                pass  # until none moves: a job that takes sealed tables waits for the next cut
+            while last >= 0 and any([shard.step(last) for shards in hosts for shard in shards]):
+                pass  # every shard steps, until none moves: a job that takes sealed tables waits for the next cut
             _beat(settings, last)
             if not moved:
                 time.sleep(_IDLE_S)

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from orchestration.alerts import desk as alerts
 from orchestration.alerts.outbox import WAITING
 from orchestration.console import player
 from orchestration.console.clock import DeskClock
+from orchestration.console.desk import streams_alive
 from orchestration.ledger import Ledger
 from orchestration.progress import Silent
 from orchestration.settings import Settings
@@ -218,8 +221,10 @@ def test_the_killed_engine_goes_on_and_the_day_has_the_same_digests(tmp_path, mo
     generated.prepare(live, spec)
     DeskClock.start(calendar.session(DAY).open, 1_000.0).write(live)
     process = player.start(live, live, DAY)
-    _wait_for_epochs(live, 400)
+    home = pipeline.Home.open(live)
+    _wait(lambda: home.index.refresh() >= 400)
     os.kill(process, 9)
+    _wait(lambda: not streams_alive(live))
     again = player.start(live, live, DAY)
     assert again != process
     DeskClock.start(calendar.session(DAY).end_of_day, 1.0).write(live)
@@ -237,11 +242,8 @@ def test_the_killed_engine_goes_on_and_the_day_has_the_same_digests(tmp_path, mo
     assert ours["states"] == theirs["states"]
 
 
-def _wait_for_epochs(settings: Settings, count: int) -> None:
-    import time
-
-    home = pipeline.Home.open(settings)
+def _wait(reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 600
-    while home.index.refresh() < count:
+    while not reached():
         assert time.monotonic() < deadline
-        time.sleep(0.5)
+        time.sleep(0.2)
