@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -26,6 +27,9 @@ from orchestration.errors import UserError
 from orchestration.process import environment, module_command
 from orchestration.settings import Settings
 from streaming.engine.sealing import write_atomically
+
+if TYPE_CHECKING:
+    from streaming.engine.runner import ShardHost
 
 STEP = timedelta(seconds=30)
 """Arrival time that is appended at once."""
@@ -86,11 +90,17 @@ def play(settings: Settings, desk: Settings, day: date) -> None:
         while wanted_file(settings).exists():
             moved = session.advance(desk_now(desk))
             last = home.index.refresh() - 1
-            while last >= 0 and any([shard.step(last) for shards in hosts for shard in shards]):
-                pass  # every shard steps, until none moves: a job that takes sealed tables waits for the next cut
+            while last >= 0 and _round(hosts, last):
+                pass  # until no shard moves: a job that takes sealed tables waits for the next cut
             _beat(settings, last)
             if not moved:
                 time.sleep(_IDLE_S)
+
+
+def _round(hosts: "Sequence[Sequence[ShardHost]]", last: int) -> bool:
+    """One step of every shard; whether any moved."""
+    moved = [shard.step(last) for shards in hosts for shard in shards]
+    return any(moved)
 
 
 class _Session:
