@@ -40,7 +40,9 @@ _EVENT = (
     "version",
     "settle_date",
 )
-_RANK_ACTION, _RANK_CUSTODY, _RANK_TRADE, _RANK_DELIVERY = range(4)
+_RANKS = 4
+_RANK_ACTION, _RANK_CUSTODY, _RANK_TRADE, _RANK_DELIVERY = range(_RANKS)
+"""Order inside an epoch; ``_RANKS`` less stands before that epoch's actions."""
 _NO_SOURCE = -1
 _STATIC_DELIVERY = -2
 """The underlying's leg of an exercise or assignment that came as an event of its own."""
@@ -266,6 +268,7 @@ def _fresh_events(state: PositionsState, stretch: Stretch) -> tuple[dict[str, np
     again.append(_replace_corrected(state, fresh))
     live = fresh.pop("live")
     fresh = {name: column[live] for name, column in fresh.items()}
+    again.append(_place_before_expiry(state, fresh))
     new = _add_keys(state, np.concatenate([fresh["key"], *again]))  # what was cancelled at once has a row all the same
     news = stretch.tables("reference", "actions")
     actions = _joined(
@@ -401,6 +404,21 @@ def _replace_corrected(state: PositionsState, fresh: dict[str, np.ndarray]) -> n
     return np.unique(np.concatenate(touched))
 
 
+def _place_before_expiry(state: PositionsState, fresh: dict[str, np.ndarray]) -> np.ndarray:
+    """Late events of options that have expired take a place before the expiry; the keys to be folded again.
+
+    A trade in an option was made while it lived, however late it is reported; so with an exercise.
+    """
+    expiries = state.actions.filter(pc.equal(state.actions["kind"], EXPIRY))
+    moved = [np.empty(0, np.int64)]
+    for code, epoch in sorted(zip(expiries["instrument"].to_pylist(), expiries["epoch"].to_pylist()), reverse=True):
+        late = (fresh["key"] % CODE == code) & (fresh["epoch"] >= epoch)
+        fresh["epoch"][late] = epoch
+        fresh["rank"][late & (fresh["rank"] >= _RANK_ACTION)] -= _RANKS
+        moved.append(fresh["key"][late])
+    return np.unique(np.concatenate(moved))
+
+
 def _action_events(state: PositionsState, table: pa.Table, keys: np.ndarray) -> dict[str, np.ndarray]:
     """Actions for those of ``keys`` that are of their instrument, whatever is held: the fold knows."""
     if not len(keys) or not table.num_rows:
@@ -469,7 +487,8 @@ def _fold(state: PositionsState, fresh: dict[str, np.ndarray], again: np.ndarray
     state.events.append(delivered)
     state.events.append(actions)
     rest = {name: np.concatenate([fresh[name][~option], delivered[name], actions[name]]) for name in _EVENT}
-    _fold_keys(state, rest, np.unique(np.concatenate([again[~again_option], replaced])))
+    late = delivered["key"][np.isin(delivered["source"], again)]  # behind which the day has gone on
+    _fold_keys(state, rest, np.unique(np.concatenate([again[~again_option], replaced, late])))
 
 
 def _fold_options(
