@@ -100,10 +100,12 @@ def with_actions(flows: Flows, actions: pa.Table, terms: Terms, threshold: int) 
     """The flows after the day's splits, dividends and expiries, in their order.
 
     A split changes quantities in place; a dividend, the cash for fractions, an expiry and its delivery are flows of
-    their own. ``threshold``: micros in the money from which an expiring option is exercised.
+    their own. Flows of an expired series that are reported late count before the expiry. ``threshold``: micros in the
+    money from which an expiring option is exercised.
     """
     for action in actions.to_pylist():
-        rows = np.flatnonzero((flows.instrument == action["instrument"]) & (flows.epoch < action["epoch"]))
+        before = (flows.epoch < action["epoch"]) | (action["kind"] == EXPIRY)
+        rows = np.flatnonzero((flows.instrument == action["instrument"]) & before)
         held = rows[flows.account[rows] >= 0]
         if action["kind"] == SPLIT and len(rows):
             flows = _split(flows, rows, action, terms)

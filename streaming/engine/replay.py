@@ -180,8 +180,8 @@ def compare(name: str, live: pa.Table, replayed: pa.Table, limit: int = 100) -> 
     schema = TABLES[name]
     key = list(schema.key)
     values = [column.name for column in schema.business if column.name not in key]
-    left = live.append_column("live", pa.array([True] * live.num_rows))
-    right = replayed.append_column("again", pa.array([True] * replayed.num_rows))
+    left = live.append_column("live", pa.array([True] * live.num_rows, pa.bool_()))
+    right = replayed.append_column("again", pa.array([True] * replayed.num_rows, pa.bool_()))
     joined = left.join(right, key, join_type="full outer", left_suffix="", right_suffix="@replayed")
     joined = joined.sort_by([(column, "ascending") for column in key])
     found: list[Difference] = []
