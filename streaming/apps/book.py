@@ -387,7 +387,7 @@ def _sequence(seen, topic, ids, versions, high, low, content, action) -> tuple[n
             if before[i] >= 0 or (earlier is not None and earlier != i):
                 former = seen.content[before[i]] if before[i] >= 0 else content[earlier]
                 verdict[i] = _DUPLICATE if former == content[i] else _CONFLICT
-                sequence[i] = i if before[i] >= 0 else max(i, sequence[earlier])
+                sequence[i] = i if earlier is None or before[i] >= 0 else max(i, int(sequence[earlier]))
                 continue
             at, cancelled = _predecessor(seen, topic, ids[i], int(versions[i]), known, action)
             if at is None:

@@ -49,6 +49,21 @@ _STATIC_DELIVERY = -2
 CODE = 1 << 32
 
 
+_CASH = pa.schema([("account", pa.int32()), ("currency", pa.string()), ("amount", pa.int64())])
+_UNSETTLED = pa.schema([*_CASH, ("settle_date", pa.int32())])
+_CASH_EVENTS = pa.schema(
+    [
+        ("high", pa.uint64()),
+        ("low", pa.uint64()),
+        ("account", pa.int32()),
+        ("currency", pa.string()),
+        ("amount", pa.int64()),
+        ("settle_date", pa.int32()),
+        ("opening", pa.bool_()),
+    ]
+)
+
+
 @dataclass(slots=True)
 class PositionsState:
     """One shard's positions and cash. Keys are account code x 2^32 + instrument code, ascending."""
@@ -75,21 +90,6 @@ class PositionsState:
     unsettled: pa.Table = field(default_factory=lambda: _UNSETTLED.empty_table())
     """Flows of former days that settle later: account, currency, settle date, amount."""
     rejects: pa.Table = field(default_factory=lambda: sealed.REJECTS.arrow.empty_table())
-
-
-_CASH = pa.schema([("account", pa.int32()), ("currency", pa.string()), ("amount", pa.int64())])
-_UNSETTLED = pa.schema([*_CASH, ("settle_date", pa.int32())])
-_CASH_EVENTS = pa.schema(
-    [
-        ("high", pa.uint64()),
-        ("low", pa.uint64()),
-        ("account", pa.int32()),
-        ("currency", pa.string()),
-        ("amount", pa.int64()),
-        ("settle_date", pa.int32()),
-        ("opening", pa.bool_()),
-    ]
-)
 
 
 class PositionsApp:

@@ -35,11 +35,32 @@ _KINDS = ("quote", "close", "previous_close")
 QUOTE, CLOSE, PREVIOUS_CLOSE = range(3)
 _NEVER = np.iinfo(np.int64).min
 _PRICE_MAX = 1_000_000 * 1_000_000
-_LATEST = ("seen_time", "seen_sequence", "seen_good", "mid", "mid_time", "mid_sequence", "close", "close_time")
+_LATEST: tuple[str, ...] = (
+    "seen_time",
+    "seen_sequence",
+    "seen_good",
+    "mid",
+    "mid_time",
+    "mid_sequence",
+    "close",
+    "close_time",
+)
 _LATEST += ("close_sequence", "close_day", "previous_close", "previous_time", "source")
 REPORTING_CURRENCY = "USD"
 _UNIT_RATE = 1_000_000
 _MINUTE = 60_000_000
+
+
+PRICES = pa.schema(
+    [
+        ("price", pa.int64()),
+        ("status", pa.int8()),
+        ("age", pa.int64()),
+        ("previous_close", pa.int64()),
+        ("close", pa.int64()),
+        ("source", pa.int64()),
+    ]
+)
 
 
 @dataclass(slots=True)
@@ -59,16 +80,6 @@ class PriceState:
     """The newest price set, row number = code."""
 
 
-PRICES = pa.schema(
-    [
-        ("price", pa.int64()),
-        ("status", pa.int8()),
-        ("age", pa.int64()),
-        ("previous_close", pa.int64()),
-        ("close", pa.int64()),
-        ("source", pa.int64()),
-    ]
-)
 FX = pa.schema([("currency", pa.string()), ("rate", pa.int64())])
 
 

@@ -22,12 +22,21 @@ class App(Protocol):
     however a run of epochs is divided into stretches. It must not keep references into the stretch.
     """
 
-    name: str
-    inputs: tuple[str, ...]
-    """Raw topics, and names of applications whose rows it takes."""
-    sharded: bool
-    state: type
-    """The dataclass of its state."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Raw topics, and names of applications whose rows it takes."""
+        ...
+
+    @property
+    def sharded(self) -> bool: ...
+
+    @property
+    def state(self) -> type:
+        """The dataclass of its state."""
+        ...
 
     def empty(self, shard: int, shards: int) -> State:
         """The state of a new shard."""

@@ -243,7 +243,7 @@ def _decode(data: memoryview, at: int, kind: type | None = None) -> tuple[Any, i
         key, at = _decode(data, at)
         inner = nested.get(key)
         record[key], at = _decode(data, at, inner if isinstance(inner, type) and is_dataclass(inner) else None)
-        if hasattr(inner, "from_canonical"):
+        if isinstance(inner, type) and hasattr(inner, "from_canonical"):
             record[key] = inner.from_canonical(record[key])
     if tag == b"r" and kind:
         if set(record) != set(nested):

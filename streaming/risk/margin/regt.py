@@ -138,8 +138,8 @@ def regulation_t(
     ``as_of_day`` in days since 1970-01-01; ``fx`` in reporting-currency micros per unit (the price set's when None);
     ``activity`` the day's SMA entries (none: no Regulation T call arises); ``investment_grade`` True per instrument
     for debt known to be so (unknown debt is charged as other listed debt); ``combine`` True per account whose positions
-    are combined into strategies (None: all), the others' are margined each for itself. Cash accounts are charged 100%; portfolio
-    accounts are computed as if they were strategy-based, for comparison.
+    are combined into strategies (None: all), the others' are margined each for itself. Cash accounts are charged 100%;
+    portfolio accounts are computed as if they were strategy-based, for comparison.
     """
     terms = terms_of(rules)
     rates = prices.fx if fx is None else fx

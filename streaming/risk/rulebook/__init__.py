@@ -94,7 +94,8 @@ class Rulebook:
     @cached_property
     def version(self) -> str:
         """SHA-256 over every parameter and override, first 16 hex digits."""
-        content = repr([tuple(map(str, astuple(entry))) for entry in (*self.parameters, *self.overrides)])
+        entries: list[Parameter | Override] = [*self.parameters, *self.overrides]
+        content = repr([tuple(map(str, astuple(entry))) for entry in entries])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def lookup(self, id: str, as_of: date, client: str | None = None, product: str | None = None) -> Parameter:  # noqa: A002
