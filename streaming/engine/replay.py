@@ -153,8 +153,14 @@ def _start(job: Job, shard: int, start: tuple[CutStore, str, int] | None) -> Sha
     return ShardState(state.states, Position(store.epoch(cut, version) + 1))
 
 
+_DIFFERENCES_MIN = 5
+
+
 def certify(store: CutStore, replayed: Cut, version: int, start: str = "", limit: int = 100) -> Certificate:
-    """Compare a replayed cut with the sealed one: every table digest, every state digest; differing rows by field."""
+    """Compare a replayed cut with the sealed one: every table digest, every state digest; differing rows by field.
+
+    About ``limit`` differences are kept, some of every unequal table, so that the cause stands beside its effects.
+    """
     from streaming.cuts import open_cut
 
     sealed = open_cut(store.folder, replayed.id, version)
@@ -168,10 +174,11 @@ def certify(store: CutStore, replayed: Cut, version: int, start: str = "", limit
         name: (live_states.get(name, ""), replayed.state_digests.get(name, ""))
         for name in sorted({*live_states, *replayed.states})
     }
-    differences: list[Difference] = []
-    for name, (live, again) in tables.items():
-        if live != again and live and again and len(differences) < limit:
-            differences += compare(name, sealed.table(name), replayed.tables[name], limit - len(differences))
+    unequal = [name for name in TABLES if name in tables and tables[name][0] != tables[name][1] and all(tables[name])]
+    each = max(limit // max(len(unequal), 1), _DIFFERENCES_MIN)
+    differences = [
+        found for name in unequal for found in compare(name, sealed.table(name), replayed.tables[name], each)
+    ]
     return Certificate(replayed.id, version, start, tables, states, tuple(differences))
 
 

@@ -143,6 +143,7 @@ def test_one_cent_more_on_one_fee_in_the_log_is_found_and_located(desk, tmp_path
     assert "UNEQUAL" in ended.stdout
     located = [line for line in ended.stdout.splitlines() if "positions: account" in line and ": fees: " in line]
     assert any(f"account {trade['account']}, instrument {trade['instrument']}" in line for line in located)
+    assert f"trades: id {trade['id']}: fee: " in ended.stdout
 
 
 def _one_cent_more(folder: Path) -> dict:
