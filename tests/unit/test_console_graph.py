@@ -37,7 +37,7 @@ def graph(specs) -> dict:
 
 
 def test_the_graph_is_as_it_was(specs):
-    """After a change that is meant: `make console-graph`, and look at the difference."""
+    """After a change that is meant: run this module from the root, and look at the difference."""
     assert graph(specs) == orjson.loads(SNAPSHOT.read_bytes())
 
 
