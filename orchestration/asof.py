@@ -1,7 +1,5 @@
 """As of any time: the state of the nearest cut before, and a bounded replay to the last epoch at or before."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,13 +13,9 @@ from orchestration.calendar import microseconds
 from orchestration.days import marked_cuts
 from orchestration.errors import UserError
 from orchestration.pipeline import Home
+from orchestration.rerun import Start, all_but, rerun
 from streaming.apps import chain
-from streaming.engine.app import Job
 from streaming.engine.epochs import Epoch
-from streaming.engine.replay import ReplayLog
-from streaming.engine.runner import ShardRunner, ShardState, restore
-from streaming.engine.stretch import Position, StretchReader
-from streaming.schema.sealed import TABLES
 
 ACCOUNT_TABLES = ("positions", "pnl", "cash", "exposure", "margin")
 
@@ -79,53 +73,17 @@ def lines(found: AsOf, account: str | None) -> Iterator[str]:
         yield from _grid(found.tables[name].drop_columns(["account"]))
 
 
-def _nearest(home: Home, epoch: Epoch) -> tuple[str, int, int] | None:
-    """The newest sealed cut at or before an epoch: id, version, epoch number."""
+def _nearest(home: Home, epoch: Epoch) -> Start:
+    """The newest sealed cut at or before an epoch."""
     before = [cut for cut in marked_cuts(home.index) if cut.epoch.number <= epoch.number]
     sealed = [cut for cut in before if cut.version in home.store.versions(cut.id)]
-    return (sealed[-1].id, sealed[-1].version, sealed[-1].epoch.number) if sealed else None
+    return (sealed[-1].id, sealed[-1].version) if sealed else None
 
 
-def _replayed(home: Home, epoch: Epoch, start: tuple[str, int, int] | None) -> dict[str, pa.Table]:
-    home.settings.scratch.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="as-of-", dir=home.settings.scratch))
-    try:
-        log, shards = ReplayLog(home.log, folder), home.log.topics()["trades"]
-        for job in chain.jobs():
-            log.create(job.topics(shards))
-        parts: dict[str, list[pa.Table]] = {}
-        for job in chain.jobs():
-            for shard in range(shards if job.sharded else 1):
-                state = _to_epoch(home, log, job, shard, epoch, start)
-                for app in job.apps:
-                    for name, table in app.seal(state.states[app.name], epoch).items():
-                        parts.setdefault(name, []).append(table)
-        return {name: _sorted(name, pa.concat_tables(found)) for name, found in parts.items()}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _to_epoch(
-    home: Home, log: ReplayLog, job: Job, shard: int, epoch: Epoch, start: tuple[str, int, int] | None
-) -> ShardState:
-    """One shard's state after ``epoch``."""
-    begin = None
-    if start is not None:
-        cut, version, number = start
-        blobs = {app.name: home.store.state(cut, version, app.name, shard) for app in job.apps}
-        begin = ShardState(restore(job, blobs).states, Position(number + 1))
-    runner = ShardRunner(job, shard, log.topics()["trades"], begin)
-    reader = StretchReader(log, home.index, job, shard, runner.at.position)
-    writer = log.writer(f"{job.name}-{shard}")
-    while runner.at.position.epoch <= epoch.number:
-        for stretch in reader.read(epoch.number):
-            writer.commit(runner.apply(stretch))
-    return runner.at
-
-
-def _sorted(name: str, table: pa.Table) -> pa.Table:
-    schema = TABLES[name]
-    return table.select(schema.arrow.names).cast(schema.arrow).sort_by([(key, "ascending") for key in schema.key])
+def _replayed(home: Home, epoch: Epoch, start: Start) -> dict[str, pa.Table]:
+    shards = home.log.topics()["trades"]
+    with rerun(home, epoch, all_but(), start) as again:
+        return again.tables((job, range(shards if job.sharded else 1)) for job in chain.jobs())
 
 
 def _of_account(table: pa.Table, account: str) -> pa.Table:

@@ -16,12 +16,12 @@ import pyarrow as pa
 
 from orchestration.pipeline import Home
 from streaming.apps import chain
-from streaming.cuts import open_cut
 from streaming.engine.app import RAW_TOPICS, App, Job
 from streaming.engine.canonical import sort_by_key
 from streaming.engine.epochs import Epoch, EpochIndex
-from streaming.engine.runner import ShardRunner, ShardState, restore
-from streaming.engine.stretch import Position, StretchReader
+from streaming.engine.replay import sealed_state
+from streaming.engine.runner import ShardRunner
+from streaming.engine.stretch import StretchReader
 from streaming.log import Log, Span, Writer
 from streaming.log.files import FilesLog
 from streaming.schema.sealed import TABLES
@@ -114,7 +114,8 @@ class Rerun:
     def shard(self, job: Job, shard: int) -> dict[str, pa.Table]:
         """One shard of a job, run from ``start`` through the epoch: what it seals there, by table."""
         count = self.log.topics()["trades"]
-        runner = ShardRunner(job, shard, count, self._begin(job, shard))
+        begin = sealed_state(job, shard, self.home.store, *self.start) if self.start else None
+        runner = ShardRunner(job, shard, count, begin)
         reader = StretchReader(self.log, self.index, job, shard, runner.at.position)
         writer = self.log.writer(f"{job.name}-{shard}")
         while runner.at.position.epoch <= self.epoch.number:
@@ -125,15 +126,6 @@ class Rerun:
             for name, table in app.seal(runner.at.states[app.name], self.epoch).items():
                 found[name] = pa.concat_tables([found[name], table]) if name in found else table
         return found
-
-    def _begin(self, job: Job, shard: int) -> ShardState | None:
-        """The state sealed at ``start``; frames of other jobs are found by their epochs."""
-        if self.start is None:
-            return None
-        sealed = open_cut(self.home.settings.store, *self.start)
-        cut, version = self.start
-        blobs = {app.name: self.home.store.state(cut, version, app.name, shard) for app in job.apps}
-        return ShardState(restore(job, blobs).states, Position(sealed.manifest["epoch"] + 1))
 
     def tables(self, shards: Iterable[tuple[Job, Sequence[int]]]) -> dict[str, pa.Table]:
         """Several jobs, upstream first, each at some shards; the rows of those shards, sorted by key."""

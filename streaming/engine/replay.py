@@ -130,7 +130,7 @@ def replay(
     index.refresh()
     hosts = []
     for job in jobs:
-        states = [_start(job, shard, start) for shard in range(shards if job.sharded else 1)]
+        states = [sealed_state(job, shard, *start) if start else None for shard in range(shards if job.sharded else 1)]
         hosts.append([ShardHost(mine, index, job, shard, shards, state) for shard, state in enumerate(states)])
     found = []
     for epoch in cuts:
@@ -141,16 +141,13 @@ def replay(
     return found
 
 
-def _start(job: Job, shard: int, start: tuple[CutStore, str, int] | None) -> ShardState | None:
-    if start is None:
-        return None
-    store, cut, version = start
+def sealed_state(job: Job, shard: int, store: CutStore, cut: str, version: int) -> ShardState:
+    """A shard's state as a cut sealed it, about to take the epoch behind; frames are found by their epochs."""
     blobs = {app.name: store.state(cut, version, app.name, shard) for app in job.apps}
     missing = [name for name, found in blobs.items() if not found]
     if missing:
         raise LogError(f"cut {cut} v{version}: expected sealed states of {', '.join(missing)}, shard {shard}")
-    state = restore(job, blobs)
-    return ShardState(state.states, Position(store.epoch(cut, version) + 1))
+    return ShardState(restore(job, blobs).states, Position(store.epoch(cut, version) + 1))
 
 
 _DIFFERENCES_MIN = 5
