@@ -4,7 +4,6 @@ Both are resumable: what is committed is skipped, so a killed feed goes on where
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -81,9 +80,10 @@ class Clock:
         if self._last is not None and until <= self._last.time:
             return
         arrivals = self.waiting()
-        epochs = close_epochs(self._last, until, arrivals, self._marks, self._rules, self._day, self._versions)
+        epochs = close_epochs(
+            self._last, until, arrivals, self._marks, self._rules, self._day, self._versions, self._offsets
+        )
         if epochs:
-            epochs = [self._at_offsets(epoch) for epoch in epochs]
             self._writer.commit([Record(EPOCHS, 0, epoch.encode(), epoch.time) for epoch in epochs])
             self._last, self._versions = epochs[-1], {}
 
@@ -103,15 +103,6 @@ class Clock:
 
     def _start(self, topic: str, partition: int) -> int:
         return self._last.ends[topic][partition] if self._last else self._log.first(topic, partition)
-
-    def _at_offsets(self, epoch: Epoch) -> Epoch:
-        """The epoch with the log's own next offsets, which may have gaps, for counts of messages."""
-        former = self._last.ends if self._last else {}
-        ends = {}
-        for topic, counted in epoch.ends.items():
-            counts = np.subtract(counted, former.get(topic, (0,) * len(counted))).tolist()
-            ends[topic] = tuple(int(self._offsets[topic, p][count]) for p, count in enumerate(counts))
-        return replace(epoch, ends=ends)
 
 
 def _newest_epoch(log: Log) -> Epoch | None:

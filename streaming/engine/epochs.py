@@ -9,6 +9,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
+from operator import itemgetter
 from threading import Lock
 
 import numpy as np
@@ -18,7 +20,8 @@ from streaming.log import Log, LogError
 from streaming.schema.raw import REFERENCE_FEEDS
 
 EPOCHS = "epochs"
-_REFERENCE = tuple(topic.name for topic in REFERENCE_FEEDS)
+_reference_ends = itemgetter(*(topic.name for topic in REFERENCE_FEEDS))
+_date = lru_cache(date.fromisoformat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,12 @@ class Epoch:
     @classmethod
     def decode(cls, payload: bytes) -> "Epoch":
         record = orjson.loads(payload)
+        ends = record["ends"]
         return cls(
             record["epoch"],
             record["time"],
-            date.fromisoformat(record["day"]),
-            {topic: tuple(ends) for topic, ends in record["ends"].items()},
+            _date(record["day"]),
+            dict(zip(ends, map(tuple, ends.values()), strict=True)),
             record.get("price_set", ""),
             record.get("cut", ""),
             record.get("versions", {}),
@@ -164,7 +168,7 @@ class EpochIndex:
             raise LogError(f"{EPOCHS}: expected epoch {self.end} at offset {offset}, found {epoch.number}")
         former = self._latest_versions[-1] if self._latest_versions else {}
         last = self._epochs[-1] if self._epochs else None
-        new_reference = any(last is None or last.ends[name] != epoch.ends[name] for name in _REFERENCE)
+        new_reference = last is None or _reference_ends(last.ends) != _reference_ends(epoch.ends)
         if last is not None and (last.day != epoch.day or new_reference) and last.number not in self._stops[-1:]:
             self._stops.append(last.number)
         if epoch.marked or new_reference:
@@ -202,44 +206,41 @@ def close_epochs(
     rules: ClockRules,
     day: date,
     versions: Mapping[str, str],
+    offsets: Mapping[tuple[str, int], np.ndarray] | None = None,
 ) -> list[Epoch]:
     """The epochs after ``former`` up to ``until`` (microseconds, inclusive), from the arrival times not yet covered.
 
-    ``arrivals[topic][partition]`` are the arrival times, ascending, of the messages after ``former``'s ends. An epoch
-    is closed at each interval in which something arrived and at each mark; the first new one announces ``versions``.
+    ``arrivals[topic][partition]`` are the arrival times, ascending, of the messages after ``former``'s ends, and
+    ``offsets`` the next offset after none, one, two ... of them where a log has gaps; dense unless given. An epoch is
+    closed at each interval in which something arrived and at each mark; the first new one announces ``versions``.
     Pure: the same arrivals give the same epochs however they are handed over.
     """
     step = rules.interval_ms * 1000
-    wanted = sorted(
-        (mark for mark in marks if (former is None or mark.time > former.time) and mark.time <= until),
-        key=lambda m: m.time,
-    )
-    all_times = [times[times <= until] for partitions in arrivals.values() for times in partitions]
-    ticks = np.unique(np.concatenate([-(-times // step) * step for times in all_times] + [np.empty(0, np.int64)]))
-    ticks = np.unique(np.concatenate([ticks[ticks <= until], np.array([mark.time for mark in wanted], np.int64)]))
-    at_mark = {mark.time: mark for mark in wanted}
-    ends = {
-        topic: [np.searchsorted(times, ticks, side="right") for times in parts] for topic, parts in arrivals.items()
-    }
-    base = {
-        topic: former.ends.get(topic, (0,) * len(parts)) if former else (0,) * len(parts)
-        for topic, parts in arrivals.items()
-    }
+    at_mark = {mark.time: mark for mark in marks if (former is None or mark.time > former.time) and mark.time <= until}
+    places = [(topic, partition) for topic, parts in arrivals.items() for partition in range(len(parts))]
+    if offsets is None:
+        begin = {place: former.ends[place[0]][place[1]] if former else 0 for place in places}
+        offsets = {(t, p): begin[t, p] + np.arange(len(arrivals[t][p]) + 1) for t, p in places}
+    times = [arrivals[topic][partition] for topic, partition in places]
+    closed = [-(-some[some <= until] // step) * step for some in times]
+    ticks = np.unique(np.concatenate([*closed, np.array(list(at_mark), np.int64)]))
+    ticks = ticks[ticks <= until]
+    reached = np.zeros((len(places), len(ticks) + 1), np.int64)
+    """How many messages of each place lie before each tick."""
+    for place, some in zip(reached, times, strict=True):
+        place[1:] = np.searchsorted(some, ticks, side="right")
+    parts = (-(-np.diff(reached, axis=1) // rules.events_max)).max(axis=0, initial=1)
+    tick = np.repeat(np.arange(len(ticks)), parts)
+    part = np.arange(len(tick)) - np.repeat(np.cumsum(parts) - parts, parts) + 1
+    counts = np.minimum(reached[:, tick + 1], reached[:, tick] + part * rules.events_max)
+    ends = {place: offsets[place][count].tolist() for place, count in zip(places, counts, strict=True)}
+    by_topic = [list(zip(*(ends[t, p] for p in range(len(some))), strict=True)) for t, some in arrivals.items()]
+    first = former.number + 1 if former else 0
     epochs: list[Epoch] = []
-    number = former.number + 1 if former else 0
-    reached = {topic: list(offsets) for topic, offsets in base.items()}
-    for i, tick in enumerate(ticks.tolist()):
-        mark = at_mark.get(tick)
-        goal = {topic: [b + int(e[i]) for b, e in zip(base[topic], ends[topic], strict=True)] for topic in arrivals}
-        while True:
-            step_to = {
-                t: [min(g, r + rules.events_max) for g, r in zip(goal[t], reached[t], strict=True)] for t in goal
-            }
-            last = step_to == goal
-            fresh = {} if epochs else dict(versions)
-            price_set, cut = (mark.price_set, mark.cut) if mark and last else ("", "")
-            epochs.append(Epoch(number, tick, day, {t: tuple(e) for t, e in step_to.items()}, price_set, cut, fresh))
-            number, reached = number + 1, step_to
-            if last:
-                break
+    whole = (part == parts[tick]).tolist()
+    for i, (time, reach) in enumerate(zip(ticks[tick].tolist(), zip(*by_topic, strict=True), strict=True)):
+        mark = at_mark.get(time) if whole[i] else None
+        price_set, cut = (mark.price_set, mark.cut) if mark else ("", "")
+        fresh = {} if epochs else dict(versions)
+        epochs.append(Epoch(first + i, time, day, dict(zip(arrivals, reach, strict=True)), price_set, cut, fresh))
     return epochs
