@@ -40,11 +40,15 @@ def decode(data: bytes, kind: type | None = None) -> Any:
     return value
 
 
-def state_digest(state: Any) -> str:
-    """SHA-256 of a state's business content: dataclass fields marked as locators are left out."""
+def encode_state(state: Any) -> tuple[bytes, str]:
+    """A state's canonical bytes, and the SHA-256 of its business content: without fields marked as locators."""
     out: list[bytes] = []
-    _encode(state, out, locators=False)
-    return hashlib.sha256(b"".join(out)).hexdigest()
+    business: list[bytes] = []
+    _encode(state, out, business)
+    digest = hashlib.sha256()
+    for part in business:
+        digest.update(part)
+    return b"".join(out), digest.hexdigest()
 
 
 def table_digest(schema: Table, rows: pa.Table) -> str:
@@ -154,48 +158,61 @@ def int64_to_decimal(values: np.ndarray, type_: pa.Decimal128Type, absent: np.nd
     return pa.Array.from_buffers(type_, len(values), [validity, pa.py_buffer(halves.tobytes())])
 
 
-def _encode(value: Any, out: list[bytes], locators: bool = True) -> None:
+def _encode(value: Any, *outs: list[bytes]) -> None:
+    """Append to each of ``outs``; the second one, if there is one, goes without locators."""
     if value is None:
-        out.append(b"N")
+        _put(b"N", outs)
     elif value is True or value is False:
-        out.append(b"T" if value else b"F")
+        _put(b"T" if value else b"F", outs)
     elif isinstance(value, int) and not isinstance(value, np.generic):
-        out.append(b"i" + struct.pack("<q", value))
+        _put(b"i" + struct.pack("<q", value), outs)
     elif isinstance(value, str):
-        _sized(b"s", value.encode(), out)
+        _put_sized(b"s", value.encode(), outs)
     elif isinstance(value, bytes):
-        _sized(b"b", value, out)
+        _put_sized(b"b", value, outs)
     elif isinstance(value, np.ndarray):
-        _encode_array(value, out)
+        _encode_array(value, outs)
     elif isinstance(value, pa.Table):
-        _encode_table(value, out)
+        _encode_table(value, outs)
     elif isinstance(value, (tuple, list)):
-        out.append(b"l" + struct.pack("<q", len(value)))
+        _put(b"l" + struct.pack("<q", len(value)), outs)
         for item in value:
-            _encode(item, out, locators)
+            _encode(item, *outs)
     elif isinstance(value, dict):
-        out.append(b"d" + struct.pack("<q", len(value)))
+        _put(b"d" + struct.pack("<q", len(value)), outs)
         for key in sorted(value):
-            _encode(key, out)
-            _encode(value[key], out, locators)
+            _encode(key, *outs)
+            _encode(value[key], *outs)
     elif hasattr(value, "__canonical__"):
-        _encode(value.__canonical__(), out, locators)
+        _encode(value.__canonical__(), *outs)
     elif is_dataclass(value):
-        kept = [item.name for item in fields(value) if locators or not item.metadata.get("locator")]
-        out.append(b"r" + struct.pack("<q", len(kept)))
-        for name in kept:
-            _encode(name, out)
-            _encode(getattr(value, name), out, locators)
+        _encode_record(value, outs)
     else:
         raise EncodingError(f"no canonical encoding for {type(value).__name__}")
 
 
-def _sized(tag: bytes, content: bytes, out: list[bytes]) -> None:
-    out.append(tag + struct.pack("<q", len(content)))
-    out.append(content)
+def _put(part: bytes, outs: tuple[list[bytes], ...]) -> None:
+    for out in outs:
+        out.append(part)
 
 
-def _encode_array(value: np.ndarray, out: list[bytes]) -> None:
+def _put_sized(tag: bytes, content: bytes, outs: tuple[list[bytes], ...]) -> None:
+    _put(tag + struct.pack("<q", len(content)), outs)
+    _put(content, outs)
+
+
+def _encode_record(value: Any, outs: tuple[list[bytes], ...]) -> None:
+    whole = fields(value)
+    business = [item for item in whole if not item.metadata.get("locator")]
+    for out, kept in zip(outs, (whole, business), strict=False):
+        out.append(b"r" + struct.pack("<q", len(kept)))
+    for item in whole:
+        into = outs[:1] if item.metadata.get("locator") else outs
+        _encode(item.name, *into)
+        _encode(getattr(value, item.name), *into)
+
+
+def _encode_array(value: np.ndarray, outs: tuple[list[bytes], ...]) -> None:
     if value.dtype == object:
         texts = [text.encode() for text in value.tolist()]
         head = {"t": "text", "n": len(texts)}
@@ -205,15 +222,15 @@ def _encode_array(value: np.ndarray, out: list[bytes]) -> None:
         head, body = {"t": plain.dtype.str, "n": list(value.shape)}, plain.tobytes()
     else:
         raise EncodingError(f"no canonical encoding for an array of {value.dtype}")
-    _sized(b"h", orjson.dumps(head), out)
-    _sized(b"b", body, out)
+    _put_sized(b"h", orjson.dumps(head), outs)
+    _put_sized(b"b", body, outs)
 
 
-def _encode_table(value: pa.Table, out: list[bytes]) -> None:
+def _encode_table(value: pa.Table, outs: tuple[list[bytes], ...]) -> None:
     columns = [[field.name, str(field.type), field.nullable] for field in value.schema]
     parts = [dict(_column_parts(column)) for column in value.columns]
-    _sized(b"h", orjson.dumps({"t": "table", "n": value.num_rows, "columns": columns}), out)
-    _encode(parts, out)
+    _put_sized(b"h", orjson.dumps({"t": "table", "n": value.num_rows, "columns": columns}), outs)
+    _encode(parts, *outs)
 
 
 def _decode(data: memoryview, at: int, kind: type | None = None) -> tuple[Any, int]:

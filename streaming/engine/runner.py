@@ -8,13 +8,15 @@ from threading import Lock
 import pyarrow as pa
 
 from streaming.engine.app import App, Job, State
-from streaming.engine.canonical import decode, encode, state_digest
+from streaming.engine.canonical import decode, encode, encode_state
 from streaming.engine.epochs import EPOCHS, EpochIndex
 from streaming.engine.frames import Frame, decode_frames, encode_frame, last_epoch, sealed_topic
 from streaming.engine.stretch import Position, Stretch, StretchReader
 from streaming.log import Log, Record, Writer
 
 logger = logging.getLogger(__name__)
+_COMPRESSION = "lz4"
+"""Of states, sealed and checkpointed: cheap enough for every cut."""
 
 
 class ApplicationError(RuntimeError):
@@ -64,11 +66,11 @@ class ShardRunner:
         return records
 
     def _seal(self, app: App, state: State, stretch: Stretch) -> list[Record]:
-        encoded = encode(state)
+        encoded, digest = encode_state(state)
         blobs = {
-            "state": pa.compress(encoded, "zstd", asbytes=True),
+            "state": pa.compress(encoded, _COMPRESSION, asbytes=True),
             "size": b"%d" % len(encoded),
-            "digest": state_digest(state).encode(),
+            "digest": digest.encode(),
             "position": stretch.after.encode(),
         }
         tables = app.seal(state, stretch.last)
@@ -195,13 +197,13 @@ def encode_shard(at: ShardState) -> bytes:
     """A shard's states and position, for a checkpoint."""
     states = {name: encode(state) for name, state in at.states.items()}
     content = encode({"position": at.position.encode(), "states": states})
-    return encode({"size": len(content), "content": pa.compress(content, "lz4", asbytes=True)})
+    return encode({"size": len(content), "content": pa.compress(content, _COMPRESSION, asbytes=True)})
 
 
 def decode_shard(job: Job, data: bytes) -> ShardState:
     """The states and position that :func:`encode_shard` wrote."""
     packed = decode(data)
-    found = decode(pa.decompress(packed["content"], packed["size"], "lz4", asbytes=True))
+    found = decode(pa.decompress(packed["content"], packed["size"], _COMPRESSION, asbytes=True))
     states = {app.name: decode(found["states"][app.name], app.state) for app in job.apps}
     return ShardState(states, Position.decode(found["position"]))
 
@@ -214,7 +216,7 @@ def restore(job: Job, blobs: Mapping[str, Mapping[str, bytes]]) -> ShardState:
 
 
 def _state(app: App, blobs: Mapping[str, bytes]) -> State:
-    encoded = pa.decompress(blobs["state"], int(blobs["size"]), "zstd", asbytes=True)
+    encoded = pa.decompress(blobs["state"], int(blobs["size"]), _COMPRESSION, asbytes=True)
     return decode(encoded, app.state)
 
 
