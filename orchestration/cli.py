@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "override": ("day:override", "Answer for a failed check: two people, a reason, an end."),
     "cuts": ("look:cuts", "List sealed cuts: versions, digests, proof, gate."),
     "as-of": ("look:as_of", "Positions, P&L and margin at any time of a day."),
+    "what-if": ("what_if:what_if", "Trades, prices, transfers or rules that never were, on a branch of a cut."),
+    "rules-on": ("what_if:rules_on", "Every requirement of a cut under the rulebook of another date."),
     "trace": ("trace:trace", "From a cell to the events it was made of, and from an event to its cells."),
     "diff": ("diff:diff", "What changed between two versions of a date, and which events made it."),
     "sign": ("evidence:sign", "Sign a published version: preparer, reviewer, FinOp."),

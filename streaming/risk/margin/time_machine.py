@@ -4,7 +4,7 @@ A requirement is given as a function of the rules that returns a table: text col
 values. The same positions and prices are used on both sides; only the rule date differs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -85,12 +85,17 @@ def _values_on(rulebook: Rulebook, day: date) -> dict[str, tuple[str, str]]:
     return values
 
 
+def key_of(row: Mapping[str, object], texts: Sequence[str]) -> str:
+    """How a row with these key columns is named in ``RuleComparison.differences``."""
+    return "; ".join(f"{text} = {row[text]}" for text in texts)
+
+
 def _indexed(table: pa.Table, name: str) -> dict[str, dict[str, int | None]]:
     """Key to its values by column."""
     texts = [field.name for field in table.schema if not pa.types.is_int64(field.type)]
     rows: dict[str, dict[str, int | None]] = {}
     for row in table.to_pylist():
-        key = "; ".join(f"{text} = {row[text]}" for text in texts)
+        key = key_of(row, texts)
         if key in rows:
             raise ValueError(f"requirement {name!r}: expected unique keys, found {key!r} twice")
         rows[key] = {column: value for column, value in row.items() if column not in texts}
