@@ -3,6 +3,7 @@
 openpyxl builds every sheet; the rows of detail sheets, which may be millions of cells, are put into the finished sheet.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ _PLAIN_SCALE = 6
 """Up to this scale Arrow never writes a decimal with an exponent, so its zeros behind the point can go."""
 _CONTROL = "[\x00-\x08\x0b\x0c\x0d\x0e-\x1f\ufffe\uffff]"
 _ESCAPE_LIKE = "_(x[0-9A-Fa-f]{4}_)"
+_SPECIAL = re.compile(f"{_CONTROL}|{_ESCAPE_LIKE}")
 FORMULA_START = "^[=+\\-@\t\r\n\x00-\x1f]"
 """Text that a spreadsheet could take for a formula: it is stored as text and marked so."""
 
@@ -42,6 +44,8 @@ class CellColumn:
 
 def safe_text(value: str) -> str:
     """Text as a cell stores it: control characters as ``_xHHHH_`` (ECMA-376), cut at a cell's limit."""
+    if len(value) <= TEXT_LIMIT // 7 and not _SPECIAL.search(value):
+        return value
     return _escaped(pa.array([value]))[0].as_py()
 
 

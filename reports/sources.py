@@ -5,7 +5,7 @@ cells, and its value is whatever reading the source gives. So the place of a num
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 
@@ -84,12 +84,11 @@ class Source:
 
     def document(self) -> dict[str, object]:
         """As JSON, defaults left out."""
-        found = asdict(self)
-        return {
-            name: value for name, value in found.items() if value not in ("", (), False) and (name, value) != _PLAIN
-        }
+        found = ((name, getattr(self, name)) for name in _FIELDS)
+        return {name: value for name, value in found if value not in ("", (), False) and (name, value) != _PLAIN}
 
 
+_FIELDS = tuple(item.name for item in fields(Source))
 _PLAIN = ("how", "cell")
 
 
