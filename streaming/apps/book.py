@@ -4,7 +4,6 @@ Bad events go to the quarantine and the stream goes on. A correct or cancel that
 until that arrives. An event of an unknown account or instrument is parked until the next price set, then quarantined.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,11 +11,27 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
-from streaming.apps.events import Parsed, parse, parse_batch
+from streaming.apps.events import Parsed
 from streaming.apps.intake import Check, Counts, Quarantine, first_failures, required, sealed_quarantine
 from streaming.apps.routing import shard_of
+from streaming.apps.sequence import (
+    ACCEPT,
+    ACTIONS,
+    CANCELLED,
+    CONFLICT,
+    DAYS_KEPT,
+    DUPLICATE,
+    PARKED,
+    WAITS,
+    Seen,
+    content_hash,
+    in_sequence,
+    keys,
+    to_park,
+    version_checks,
+    with_parked,
+)
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import RawBatch, Stretch
 from streaming.risk.capital.inputs import Line, Party, Sale
@@ -24,8 +39,6 @@ from streaming.risk.reference import NO_DATE, AccountKind, Kind
 from streaming.schema import raw, results
 from streaming.schema.model import Topic
 
-NEW, CORRECT, CANCEL = range(3)
-_ACTIONS = ("new", "correct", "cancel")
 TRADE_KINDS = ("trade", "exercise", "assignment")
 TRADE, EXERCISE, ASSIGNMENT = range(3)
 CASH_KINDS = ("opening", "deposit", "withdrawal", "interest", "fee", "transfer")
@@ -55,59 +68,6 @@ QUANTITY_MAX = 100_000_000
 PRICE_MAX = 1_000_000 * 1_000_000
 AMOUNT_MAX = 1_000_000_000_000 * 1_000_000
 """Bounds of one event, so that no row can overflow: 1e8 units, a price of 1e6, an amount of 1e12 (in micros)."""
-_DAYS_KEPT = 5
-
-
-_PARKED = pa.schema(
-    [
-        ("topic", pa.string()),
-        ("partition", pa.int32()),
-        ("ordinal", pa.int64()),
-        ("epoch", pa.int64()),
-        ("payload", pa.string()),
-    ]
-)
-
-
-@dataclass(slots=True)
-class Seen:
-    """Ids that have been applied: 128-bit keys of (feed, id, version), sorted, with what they said."""
-
-    high: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
-    low: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
-    content: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
-    """64-bit hash of the normalised content."""
-    action: np.ndarray = field(default_factory=lambda: np.empty(0, np.int8))
-    day: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
-
-    def find(self, high: np.ndarray, low: np.ndarray) -> np.ndarray:
-        """Row of each key, -1 where it is not there."""
-        left = np.searchsorted(self.high, high, "left")
-        right = np.searchsorted(self.high, high, "right")
-        found = np.full(len(high), -1, np.int64)
-        for i in np.flatnonzero(right > left).tolist():
-            inside = np.flatnonzero(self.low[left[i] : right[i]] == low[i])
-            if len(inside):
-                found[i] = left[i] + inside[0]
-        return found
-
-    def add(self, high: np.ndarray, low: np.ndarray, content: np.ndarray, action: np.ndarray, day: int) -> None:
-        order = np.lexsort((low, high))
-        at = np.searchsorted(self.high, high[order])
-        self.high = np.insert(self.high, at, high[order])
-        self.low = np.insert(self.low, at, low[order])
-        self.content = np.insert(self.content, at, content[order])
-        self.action = np.insert(self.action, at, action[order].astype(np.int8))
-        self.day = np.insert(self.day, at, np.full(len(order), day, np.int32))
-        if len(self.high) > 1 and (self.high[1:] == self.high[:-1]).any():
-            both = np.lexsort((self.low, self.high))
-            for name in ("high", "low", "content", "action", "day"):
-                setattr(self, name, getattr(self, name)[both])
-
-    def forget_before(self, day: int) -> None:
-        kept = self.day >= day
-        for name in ("high", "low", "content", "action", "day"):
-            setattr(self, name, getattr(self, name)[kept])
 
 
 @dataclass(slots=True)
@@ -122,7 +82,7 @@ class BookState:
     instruments: pa.Table = field(default_factory=results.INSTRUMENTS.empty_table)
     accounts: pa.Table = field(default_factory=results.ACCOUNTS.empty_table)
     seen: Seen = field(default_factory=Seen)
-    parked: pa.Table = field(default_factory=_PARKED.empty_table)
+    parked: pa.Table = field(default_factory=PARKED.empty_table)
     """Events that wait, in the order they came."""
     parked_offsets: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64), metadata={"locator": True})
     counts: Counts = field(default_factory=Counts)
@@ -175,11 +135,12 @@ class BookApp:
             if not len(stretch.raw[name][0]) and name not in parked:
                 state.counts.add(name, stretch.raw[name][0].partition)
                 continue
-            batch, parsed, ordinals = _with_parked(feed.topic, state, stretch)
+            (batch,) = stretch.raw[name]
+            batch, parsed, ordinals = with_parked(feed.topic, state.parked, state.parked_offsets, state.counts, batch)
             if len(batch):
                 intake = _Intake(feed, state, stretch, batch, ordinals, quarantine, waiting)
                 rows[feed.table] = intake.run(parsed)
-        state.parked = pa.concat_tables([table for table, _ in waiting] or [_PARKED.empty_table()]).combine_chunks()
+        state.parked = pa.concat_tables([table for table, _ in waiting] or [PARKED.empty_table()]).combine_chunks()
         state.parked_offsets = np.concatenate([offsets for _, offsets in waiting] or [np.empty(0, np.int64)])
         refused = quarantine.table()
         if refused.num_rows:
@@ -196,32 +157,9 @@ _EPOCH_DAY = date(1970, 1, 1)
 
 def _begin_day(state: BookState, day: int) -> None:
     state.day = day
-    state.days = (*state.days, day)[-_DAYS_KEPT:]
+    state.days = (*state.days, day)[-DAYS_KEPT:]
     state.seen.forget_before(state.days[0])
     state.quarantine = results.QUARANTINE.empty_table()
-
-
-def _with_parked(topic: Topic, state: BookState, stretch: Stretch) -> tuple[RawBatch, Parsed, np.ndarray]:
-    """The stretch's messages behind those that wait: one batch, their columns and ordinals."""
-    (batch,) = stretch.raw[topic.name]
-    parsed = parse_batch(topic, batch)
-    first = state.counts.events(topic.name, batch.partition)
-    mine = pc.equal(state.parked.column("topic"), topic.name)
-    old = state.parked.filter(mine)
-    ordinals = np.concatenate([old.column("ordinal").to_numpy(), first + np.arange(len(batch))])
-    state.counts.add(topic.name, batch.partition, events=len(batch), parked=-old.num_rows)
-    if not old.num_rows:
-        return batch, parsed, ordinals
-    payloads = [text.encode() for text in old.column("payload").to_pylist()]
-    merged = RawBatch(
-        topic.name,
-        batch.partition,
-        np.concatenate([state.parked_offsets[mine.to_numpy()], batch.offsets]),
-        np.concatenate([old.column("epoch").to_numpy(), batch.epochs]),
-        np.concatenate([np.zeros(old.num_rows, np.int64), batch.times]),
-        payloads + batch.payloads,
-    )
-    return merged, parse(topic, payloads).followed_by(parsed, len(payloads)), ordinals
 
 
 class _Intake:
@@ -264,15 +202,10 @@ class _Intake:
         return np.where(parsed.absent(name), -2, codes)
 
     def _checks(self, parsed: Parsed, columns: Mapping[str, np.ndarray]) -> list[Check]:
-        action, version = columns["action"], columns["version"]
         shard = np.array([shard_of(text, self.state.shards) for text in parsed.text("account").to_pylist()], np.int64)
-        bad_id = ~pc.match_substring_regex(parsed.text("id"), r"^[ -~]{1,64}$").to_numpy(zero_copy_only=False)
         checks = [
             *required(self.feed.topic, parsed),
-            Check(bad_id, "bad id", "id: expected 1 to 64 printable characters"),
-            Check(action < 0, "unknown action", "action: expected new, correct or cancel"),
-            Check((version < 1) | (version > 1_000_000), "bad version", "version: expected 1 to 1,000,000"),
-            Check((action == NEW) != (version == 1), "bad version", "version: expected 1 for a new, more for others"),
+            *version_checks(parsed, columns["action"], columns["version"]),
             Check(shard != self.state.shard, "wrong partition", f"account: expected one of shard {self.state.shard}"),
         ]
         return checks + _CHECKS[self.feed.table](parsed, columns, self.state.instruments)
@@ -300,24 +233,26 @@ class _Intake:
         order = np.lexsort((self.ordinals[messages], epoch))
         rows, messages, epoch = rows[order], messages[order], epoch[order]
         ids, versions = parsed.text("id").take(pa.array(rows)).to_pylist(), columns["version"][rows]
-        high, low = _keys(self.feed.topic.name, ids, versions)
-        content = _content_hash(columns, rows)
+        high, low = keys(self.feed.topic.name, ids, versions)
+        content = content_hash(columns, rows)
         action = columns["action"][rows]
-        verdict, sequence = _sequence(self.state.seen, self.feed.topic.name, ids, versions, high, low, content, action)
+        verdict, sequence = in_sequence(
+            self.state.seen, self.feed.topic.name, ids, versions, high, low, content, action
+        )
         epoch = epoch[sequence]  # a row that had to wait for its predecessor takes effect with it
-        for i in np.flatnonzero(verdict == _CONFLICT).tolist():
+        for i in np.flatnonzero(verdict == CONFLICT).tolist():
             detail = f"id, version: {ids[i]!r}, {versions[i]} came before with other content"
             self._refuse(int(messages[i]), "conflict", detail, int(epoch[i]))
-        for i in np.flatnonzero(verdict == _CANCELLED).tolist():
+        for i in np.flatnonzero(verdict == CANCELLED).tolist():
             detail = f"id: {ids[i]!r} was cancelled by an earlier version"
             self._refuse(int(messages[i]), "cancelled before", detail, int(epoch[i]))
-        self._park(np.sort(messages[verdict == _WAITS]))
-        self.outcomes["duplicate"] += int((verdict == _DUPLICATE).sum())
-        kept = np.flatnonzero(verdict == _ACCEPT)
+        self._park(np.sort(messages[verdict == WAITS]))
+        self.outcomes["duplicate"] += int((verdict == DUPLICATE).sum())
+        kept = np.flatnonzero(verdict == ACCEPT)
         self.outcomes["applied"] += len(kept)
         self.state.seen.add(high[kept], low[kept], content[kept], action[kept], self.state.day)
         kept = kept[np.lexsort((self.ordinals[messages[kept]], sequence[kept], epoch[kept]))]
-        own_high, own_low = _keys(self.feed.topic.name, [ids[i] for i in kept.tolist()], np.zeros(len(kept), np.int64))
+        own_high, own_low = keys(self.feed.topic.name, [ids[i] for i in kept.tolist()], np.zeros(len(kept), np.int64))
         frame = {name: column[rows[kept]] for name, column in columns.items()}
         frame |= {
             "epoch": epoch[kept],
@@ -352,108 +287,15 @@ class _Intake:
     def _park(self, messages: np.ndarray) -> None:
         if not len(messages):
             return
-        rows = {
-            "topic": [self.batch.topic] * len(messages),
-            "partition": [self.batch.partition] * len(messages),
-            "ordinal": self.ordinals[messages].tolist(),
-            "epoch": self.batch.epochs[messages].tolist(),
-            "payload": [self.batch.payloads[i].decode() for i in messages.tolist()],
-        }
-        self.waiting.append((pa.table(rows, schema=_PARKED), self.batch.offsets[messages]))
+        self.waiting.append(to_park(self.batch, self.ordinals, messages))
         self.outcomes["parked"] += len(messages)
-
-
-_ACCEPT, _DUPLICATE, _CONFLICT, _CANCELLED, _WAITS = range(5)
-
-
-def _sequence(seen, topic, ids, versions, high, low, content, action) -> tuple[np.ndarray, np.ndarray]:
-    """What becomes of each row, in order; and the row with which it takes effect (its own, or a later predecessor)."""
-    verdict = np.full(len(high), _ACCEPT, np.int8)
-    sequence = np.arange(len(high))
-    before = seen.find(high, low)
-    known: dict[tuple[int, int], int] = {}
-    unusual = []
-    keys = list(zip(high.tolist(), low.tolist(), strict=True))
-    for i, key in enumerate(keys):
-        if before[i] < 0 and action[i] == NEW and key not in known:
-            known[key] = i
-        else:
-            unusual.append(i)
-    progress = True
-    while progress and unusual:
-        progress, still = False, []
-        for i in unusual:
-            earlier = known.get(keys[i])
-            if before[i] >= 0 or (earlier is not None and earlier != i):
-                former = seen.content[before[i]] if before[i] >= 0 else content[earlier]
-                verdict[i] = _DUPLICATE if former == content[i] else _CONFLICT
-                sequence[i] = i if earlier is None or before[i] >= 0 else max(i, int(sequence[earlier]))
-                continue
-            at, cancelled = _predecessor(seen, topic, ids[i], int(versions[i]), known, action)
-            if at is None:
-                still.append(i)
-                continue
-            progress = True
-            sequence[i] = max(i, sequence[at]) if at >= 0 else i
-            if cancelled:
-                verdict[i] = _CANCELLED
-                continue
-            known[keys[i]] = i
-        unusual = still
-    verdict[unusual] = _WAITS
-    return verdict, sequence
-
-
-def _predecessor(seen, topic, id_, version, known, action) -> tuple[int | None, bool]:
-    """Where the version before is: a row of this batch, -1 in an earlier stretch, None nowhere; and if it cancelled."""
-    high, low = _keys(topic, [id_], np.array([version - 1]))
-    at = known.get((int(high[0]), int(low[0])))
-    if at is not None:
-        return at, bool(action[at] == CANCEL)
-    (row,) = seen.find(high, low)
-    return (None, False) if row < 0 else (-1, bool(seen.action[row] == CANCEL))
-
-
-def _keys(topic: str, ids: list[str], versions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """128-bit keys of (topic, id, version) as two columns."""
-    digests = b"".join(
-        hashlib.blake2b(f"{topic}/{version}/{id_}".encode(), digest_size=16).digest()
-        for id_, version in zip(ids, versions.tolist(), strict=True)
-    )
-    both = np.frombuffer(digests, "<u8").reshape(-1, 2)
-    return both[:, 0].copy(), both[:, 1].copy()
-
-
-def _content_hash(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
-    """64-bit hash of each row's normalised content: what makes a repeated id a duplicate or a conflict."""
-    mixed = np.zeros(len(rows), np.uint64)
-    for name in sorted(columns):
-        values = columns[name][rows]
-        if values.dtype == object:
-            unique, places = np.unique(values.astype(str), return_inverse=True)
-            hashes = [
-                int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") for text in unique
-            ]
-            values = np.array(hashes, np.uint64)[places]
-        _mix(mixed, values.astype(np.int64).view(np.uint64) if values.dtype != np.uint64 else values)
-    return mixed
-
-
-@njit(cache=True)
-def _mix(state: np.ndarray, values: np.ndarray) -> None:
-    """Fold one column into the running hashes (the finaliser of splitmix64)."""
-    for i in range(len(state)):
-        x = state[i] + values[i] + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        state[i] = x ^ (x >> np.uint64(31))
 
 
 def _normalise(feed: _Feed, parsed: Parsed, account: np.ndarray, instrument: np.ndarray) -> dict[str, np.ndarray]:
     """The feed's columns as arrays; texts as object arrays."""
     columns: dict[str, np.ndarray] = {
         "version": parsed.whole("version"),
-        "action": parsed.among("action", _ACTIONS),
+        "action": parsed.among("action", ACTIONS),
         "account": account,
     }
     if "instrument" in feed.schema.names:

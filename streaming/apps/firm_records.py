@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streaming.apps.book import CANCEL, LOCATION, LOCATIONS, OPENING, TRADE
+from streaming.apps.book import LOCATION, LOCATIONS, OPENING, TRADE
 from streaming.apps.growing import Growing
 from streaming.apps.reference import SPLIT
 from streaming.apps.rules import rules_in_force
+from streaming.apps.sequence import CANCEL
 from streaming.apps.settlement import Flows, Terms, openings, trades, with_actions
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import Stretch

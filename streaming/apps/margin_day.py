@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from streaming.apps.book import NEW
+from streaming.apps.sequence import NEW
 from streaming.engine.stretch import Stretch
 from streaming.risk.holdings import Holdings
 from streaming.risk.margin.groups import MarginGroups

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streaming.apps.book import CANCEL, NEW, OPENING, TRADE
+from streaming.apps.book import OPENING, TRADE
 from streaming.apps.growing import Growing
 from streaming.apps.reference import CASH_DIVIDEND, EXPIRY, SPLIT
 from streaming.apps.rules import rules_in_force
+from streaming.apps.sequence import CANCEL, NEW
 from streaming.apps.tables import build
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import Stretch

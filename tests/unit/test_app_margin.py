@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.apps import margin_day
-from streaming.apps.book import NEW
 from streaming.apps.firm_risk import FirmRiskApp
 from streaming.apps.margin import MarginApp, MarginState
 from streaming.apps.margin_day import DayState
 from streaming.apps.margin_house import LARGEST_SHARE, share
+from streaming.apps.sequence import NEW
 from streaming.apps.var import VarApp
 from streaming.engine.canonical import decode, encode
 from streaming.risk.margin.house import COMPONENTS
