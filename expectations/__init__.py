@@ -5,10 +5,11 @@ process, ``run_isolated`` in another with a time limit, ``docs`` writes Data Doc
 """
 
 from expectations.check import CRITICAL, INFO, WARNING, Check, CheckResult, Suite
-from expectations.isolated import run_isolated
+from expectations.isolated import Child, run_isolated
 from expectations.running import catalogue, run
 from expectations.site import docs
 
 __all__ = [
-    "CRITICAL", "INFO", "WARNING", "Check", "CheckResult", "Suite", "catalogue", "docs", "run", "run_isolated",
+    "CRITICAL", "INFO", "WARNING", "Check", "CheckResult", "Child", "Suite", "catalogue", "docs", "run",
+    "run_isolated",
 ]  # fmt: skip

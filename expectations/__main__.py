@@ -19,11 +19,11 @@ from streaming.cuts import open_cut
 
 
 def main() -> None:
-    request = orjson.loads(sys.stdin.buffer.read())
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get between the results
     context()
     _send(out, READY)
+    request = orjson.loads(sys.stdin.buffer.read())
     cut = open_cut(request["store"], *request["cut"])
     previous, opening = (open_cut(*named) if (named := request[name]) else None for name in ("previous", "opening"))
     view = View(cut, request["certificate"], previous, opening)

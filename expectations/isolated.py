@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +30,51 @@ _ROOT = Path(__file__).resolve().parent.parent
 _SAID_MAX = 2_000
 
 
+class Child:
+    """A process that imports Great Expectations at once, which takes seconds, and waits for what it shall judge."""
+
+    def __init__(self, folder: Path | str):
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        home = {"HOME": str(folder), "TMPDIR": str(folder), "XDG_CONFIG_HOME": str(folder)}
+        paths = os.pathsep.join([str(_ROOT), *(path for path in sys.path if path)])
+        environment = {**os.environ, **home, "PYTHONPATH": paths, "GX_ANALYTICS_ENABLED": "false"}
+        self._said = (folder / "checks.stderr").open("wb+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "expectations"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, cwd=folder, env=environment,
+        )  # fmt: skip
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._said):
+            assert pipe is not None
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+    def judge(
+        self, left: Sequence[Suite], request: Mapping, suite_s: float
+    ) -> tuple[dict[str, list[CheckResult]], str]:
+        """What it delivered, suite by suite in order, and why it delivered no more. Once."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(orjson.dumps({**request, "suites": [suite.name for suite in left]}))
+            self._process.stdin.close()
+            delivered, failure = _read(self._process.stdout, left, suite_s, bool(request["docs"]))
+        except BrokenPipeError:
+            delivered, failure = {}, ""
+        self._process.kill()
+        code = self._process.wait()
+        self._said.seek(0)
+        last = self._said.read()[-_SAID_MAX:].decode(errors="replace").strip().splitlines()
+        return delivered, failure or f"crashed: {last[-1] if last else f'code {code}, nothing said'}"
+
+
 def run_isolated(
     cut: SealedCut,
     certificate: Mapping | None = None,
@@ -39,13 +85,16 @@ def run_isolated(
     docs: Path | None = None,
     suite_s: float = SUITE_S,
     module: str = SUITES,
+    child: Child | None = None,
 ) -> list[CheckResult]:
-    """As :func:`expectations.run`, each suite within ``suite_s`` seconds; all files of the child lie in ``folder``.
+    """As :func:`expectations.run`, each suite within ``suite_s`` seconds; all files of a child lie in ``folder``.
+
+    ``child`` is one that was started before, so that nobody waits for its imports.
 
     Every check of the catalogue has exactly one result: what a child did not deliver is a critical failure. Data Docs
     go to ``docs``, what crashed included; where they cannot be written, nothing is there.
     """
-    request = {
+    request: dict[str, object] = {
         "store": str(Path(cut.folder).resolve()),
         "cut": [cut.id, cut.version],
         "previous": _named(previous),
@@ -57,8 +106,10 @@ def run_isolated(
     left = list(suites(module))
     results: list[CheckResult] = []
     while True:
-        there = [result.as_dict() for result in results]
-        delivered, failure = _one_child(left, {**request, "results": there}, Path(folder), suite_s)
+        request["results"] = [result.as_dict() for result in results]
+        with child or Child(folder) as judging:
+            delivered, failure = judging.judge(left, request, suite_s)
+        child = None
         for suite in left[: len(delivered)]:
             results += _complete(suite, delivered[suite.name])
         left = left[len(delivered) :]
@@ -82,37 +133,6 @@ def _complete(suite: Suite, found: Sequence[CheckResult]) -> list[CheckResult]:
         by_name.get(f"{suite.name}.{check.name}") or not_carried_out(suite, check, "missing: no result was delivered")
         for check in suite.all_checks
     ]
-
-
-def _one_child(
-    left: Sequence[Suite], request: Mapping, folder: Path, suite_s: float
-) -> tuple[dict[str, list[CheckResult]], str]:
-    """What one child delivered, suite by suite in order, and why it delivered no more."""
-    folder.mkdir(parents=True, exist_ok=True)
-    request = {**request, "suites": [suite.name for suite in left]}
-    home = {"HOME": str(folder), "TMPDIR": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    paths = os.pathsep.join([str(_ROOT), *(path for path in sys.path if path)])
-    environment = {**os.environ, **home, "PYTHONPATH": paths, "GX_ANALYTICS_ENABLED": "false"}
-    with (folder / "checks.stderr").open("wb+") as said:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "expectations"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, cwd=folder, env=environment,
-        )  # fmt: skip
-        assert child.stdin is not None
-        assert child.stdout is not None
-        try:
-            child.stdin.write(orjson.dumps(request))
-            child.stdin.close()
-            delivered, failure = _read(child.stdout, left, suite_s, bool(request["docs"]))
-        except BrokenPipeError:
-            delivered, failure = {}, ""
-        finally:
-            child.kill()
-            child.wait()
-            child.stdout.close()
-        said.seek(0)
-        last = said.read()[-_SAID_MAX:].decode(errors="replace").strip().splitlines()
-    return delivered, failure or f"crashed: {last[-1] if last else f'code {child.returncode}, nothing said'}"
 
 
 def _read(

@@ -3,10 +3,14 @@
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
 from streaming.cuts import SealedCut
+
+if TYPE_CHECKING:
+    from expectations import Child
 
 RESULTS = "checks.json"
 CRITICAL = "critical"
@@ -29,16 +33,17 @@ def run_checks(
     opening: SealedCut | None,
     scratch: Path,
     docs: Path | None = None,
+    child: "Child | None" = None,
 ) -> Mapping:
     """Judge a cut, in a process with a time limit, and store ``{cut, version, manifest, results}`` beside it.
 
-    ``previous`` is the cut before of the same day, ``opening`` the end of the day before; Data Docs go to ``docs``.
-    What crashes, hangs or has nothing to judge comes as a failure.
+    ``previous`` is the cut before of the same day, ``opening`` the end of the day before; Data Docs go to ``docs``;
+    ``child`` is a process that was started before. What crashes, hangs or has nothing to judge comes as a failure.
     """
     from expectations import run_isolated
     from streaming.engine.sealing import write_atomically
 
-    results = run_isolated(cut, certificate, previous, opening, folder=scratch, docs=docs)
+    results = run_isolated(cut, certificate, previous, opening, folder=scratch, docs=docs, child=child)
     found = {
         "cut": cut.id,
         "version": cut.version,

@@ -8,6 +8,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from expectations import Child
 from orchestration import edge, generated
 from orchestration.alerts import desk as alerts
 from orchestration.checks import failed, manifest_digest, read_checks, run_checks
@@ -84,13 +85,14 @@ def run_day(home: Home, day: date, show: Display, host: str = LOOP) -> Outcome:
     home.record("run", {"date": day.isoformat(), "code": edge.code_version(), "host": host})
     with alerts.watching_run(home.settings, day, os.environ, edge.now):
         unproved = [cut for cut in cuts if _proof(home, cut) is None]
-        with _proving(home, unproved) as proof:
-            run_jobs(home, show, host)
-            seal(home, show)
-            if proof is not None:
-                _certify(home, proof, unproved, show)
-        sealed = home.sealed(cuts[-1])
-        checks = check(home, sealed, show)
+        with Child(_checks_folder(home)) if unproved else nullcontext() as child:
+            with _proving(home, unproved) as proof:
+                run_jobs(home, show, host)
+                seal(home, show)
+                if proof is not None:
+                    _certify(home, proof, unproved, show)
+            sealed = home.sealed(cuts[-1])
+            checks = check(home, sealed, show, child=child)
         with alerts.delivering_beside(home.settings, os.environ):  # reports never wait for Slack
             certificates = [found for cut in cuts if (found := _proof(home, cut)) is not None]
             decision = gate(sealed, home.ledger, edge.now())
@@ -193,24 +195,27 @@ def certify(home: Home, day: date, show: Display) -> list[Mapping]:
     return [found for cut in cuts if (found := _proof(home, cut)) is not None]
 
 
-def check(home: Home, cut: SealedCut, show: Display, again: bool = False) -> Mapping:
+def check(home: Home, cut: SealedCut, show: Display, again: bool = False, child: Child | None = None) -> Mapping:
     """Run the expectations over a sealed cut; where their results are there, only ``again``. Failures become alerts."""
     found = read_checks(cut)
     if found is None or again:
-        found = _run_checks(home, cut, show)
+        found = _run_checks(home, cut, show, child)
     alerts.checked(home.settings, cut, found["results"], edge.now())
     return found
 
 
-def _run_checks(home: Home, cut: SealedCut, show: Display) -> Mapping:
+def _checks_folder(home: Home) -> Path:
+    return home.settings.scratch / "checks"
+
+
+def _run_checks(home: Home, cut: SealedCut, show: Display, child: Child | None) -> Mapping:
     stage = show.stage("check")
     before = earlier_cuts(home, cut)
     proof = certificate(home.settings.store, cut.id, cut.version)
     docs = home.settings.docs / cut.id / f"v{cut.version}"
     start = opening(home, date.fromisoformat(cut.manifest["business_date"]))
     day_before = open_cut(home.settings.store, *start) if start else None
-    scratch = home.settings.scratch / "checks"
-    found = run_checks(cut, proof, before[-1] if before else None, day_before, scratch, docs)
+    found = run_checks(cut, proof, before[-1] if before else None, day_before, _checks_folder(home), docs, child)
     failures = [row["check"] for row in failed(found["results"])]
     home.record("checks", {"cut": cut.id, "version": cut.version, "failed": failures})
     stage.finish(f"{len(found['results'])} checks, {len(failures)} failed")

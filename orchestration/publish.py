@@ -11,6 +11,7 @@ fencing number, and one that finds a greater number has lost its turn and stops.
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -115,11 +116,13 @@ def _of_cut(folder: Path, cut: SealedCut) -> bool:
 
 def _write(folder: Path, cut: SealedCut, decision: Decision, build: Build) -> None:
     """Everything of a version, the list of its files last."""
-    build(folder)
+    with ThreadPoolExecutor(1) as beside:
+        tables = beside.submit(write_tables, folder / "tables", cut)
+        build(folder)
+        tables.result()
     _write_json(folder / "certificate.json", certificate(cut.folder, cut.id, cut.version))
     _write_json(folder / "checks.json", {**(read_checks(cut) or {}), "overridden": list(decision.overridden)})
     (folder / "headlines.json").write_bytes(headlines_bytes(cut))
-    write_tables(folder / "tables", cut)
     files = {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     what = {"cut": cut.id, "cut_version": cut.version, "manifest": manifest_digest(cut), "files": files}
     _write_json(folder / PUBLICATION, what)

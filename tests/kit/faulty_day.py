@@ -92,7 +92,7 @@ class FaultyDay:
 
 @contextmanager
 def _suites_in_this_process() -> Iterator[None]:
-    def run(cut, certificate, previous, opening, *, folder, docs):
+    def run(cut, certificate, previous, opening, *, folder, docs, child):
         return expectations.run(cut, certificate, previous, opening)
 
     with mock.patch("expectations.run_isolated", run):
