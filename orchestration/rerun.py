@@ -97,6 +97,9 @@ class ChosenLog:
     def writer(self, name: str) -> Writer:
         return self._own.writer(name)
 
+    def progress_of(self, writer: str) -> Mapping[Partition, int]:
+        return self._own.progress_of(writer)
+
     def close(self) -> None:
         self._own.close()
 

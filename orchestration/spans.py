@@ -57,6 +57,9 @@ class SpanLog:
     def writer(self, name: str) -> Writer:
         raise LogError(f"a span of a log: expected only reading, found writer {name}")
 
+    def progress_of(self, writer: str) -> Mapping[Partition, int]:
+        raise LogError(f"a span of a log: expected only raw events and epochs, found progress of {writer}")
+
     def close(self) -> None:
         """Nothing is open."""
 

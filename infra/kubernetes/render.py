@@ -68,7 +68,8 @@ def _job(
     job_id = _job_id(name, environment, sizes)
     processes = sizes["jobs"][name]["workers"]["processes"]
     own = [f"--parallelism={deployment.parallelism[name]}", f"--sdk_worker_parallelism={processes}"]
-    hosted = HostedJob(kafka_log(), deployment.reference(name), deployment.shards, None, POLLING)
+    fresh = sizes["jobs"][name]["run"] == 1
+    hosted = HostedJob(kafka_log(), deployment.reference(name), deployment.shards, None, POLLING, fresh)
     return {
         "job": name,
         "job_id": job_id,

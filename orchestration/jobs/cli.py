@@ -28,14 +28,15 @@ def jobs_group() -> None:
 @click.argument("names", nargs=-1)
 @data_option
 @deployment_option
-def submit(names: tuple[str, ...], data: Path, deployment: Path | None) -> None:
+@click.option("--from-beginning", is_flag=True, help="Even where progress is committed and no cut is sealed.")
+def submit(names: tuple[str, ...], data: Path, deployment: Path | None, from_beginning: bool) -> None:
     """Submit jobs, all of the deployment when none is named."""
     from orchestration.jobs import control
     from orchestration.jobs.deployment import load_deployment
 
     found = load_deployment(deployment)
     for name in names or found.apps:
-        savepoint = control.submit(control.Cluster(data), found, name)
+        savepoint = control.submit(control.Cluster(data), found, name, from_beginning=from_beginning)
         click.echo(f"{name}: submitted, {f'goes on from {savepoint}' if savepoint else 'starts from its newest cut'}")
 
 

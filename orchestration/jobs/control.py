@@ -7,7 +7,8 @@ the way. So a savepoint is never restored at another parallelism.
 
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestration.errors import UserError
@@ -17,9 +18,13 @@ from orchestration.stack import control, jobs
 from orchestration.stack.errors import StackError
 from orchestration.stack.files import read_json, write_json
 from orchestration.stack.plan import Plan
+from orchestration.stack.resubmission import job_states
 from streaming.engine.beam import HostedJob
+from streaming.engine.epochs import EPOCHS
 from streaming.engine.flink import POLLING, program
+from streaming.engine.runner import newest_sealed_state
 from streaming.log.kafka import KafkaLog
+from streaming.log.opening import open_log
 
 STOPPED = "stopped.json"
 RECOVERY_S = 90.0
@@ -49,24 +54,31 @@ class Cluster:
         return KafkaLog({"bootstrap.servers": self.plan.endpoints.bootstrap_servers}, prefix=self.prefix)
 
 
-def submit(cluster: Cluster, deployment: Deployment, name: str, parallelism: int | None = None) -> str | None:
-    """Ask for a job to run; returns the savepoint it goes on from. UserError when it is wanted already."""
+def submit(
+    cluster: Cluster, deployment: Deployment, name: str, parallelism: int | None = None, from_beginning: bool = False
+) -> str | None:
+    """Ask for a job to run; returns the savepoint it goes on from. UserError when it is wanted already, or when it has
+    committed progress, and neither a savepoint of the same graph nor a sealed cut to go on from."""
     log = cluster.log()
     log.create(deployment.topics())
     log.close()
     reference = deployment.reference(name)
     count = parallelism or deployment.parallelism[name]
-    hosted = HostedJob(cluster.log_spec, reference, deployment.shards, None, POLLING)
+    hosted = HostedJob(cluster.log_spec, reference, deployment.shards, None, POLLING, from_beginning)
     return request(cluster, name, hosted, count)
 
 
-def request(cluster: Cluster, name: str, hosted: HostedJob, parallelism: int) -> str | None:
-    """As :func:`submit`, for any job."""
+def request(
+    cluster: Cluster, name: str, hosted: HostedJob, parallelism: int, options: Sequence[str] = ()
+) -> str | None:
+    """As :func:`submit`, for any job; ``options`` of its pipeline beside the stack's."""
     plan = cluster.plan
-    wanted = {"program": program(hosted), "parallelism": parallelism}
+    wanted = {"program": program(replace(hosted, fresh=False)), "parallelism": parallelism}
     stopped = read_json(plan.paths.jobs / name / STOPPED) or {}
     savepoint = stopped.get("savepoint") if {key: stopped.get(key) for key in SAME} == wanted else None
-    own = [f"--parallelism={parallelism}", "--sdk_worker_parallelism=1"]
+    if not hosted.fresh:
+        hosted = replace(hosted, fresh=_is_fresh(name, hosted, savepoint))
+    own = [f"--parallelism={parallelism}", "--sdk_worker_parallelism=1", *options]
     argv = (sys.executable, *program(hosted), *plan.settings.pipeline_options(), *own)
     try:
         jobs.request(plan.paths, jobs.JobSpec(name, argv, jobs.new_job_id(), savepoint))
@@ -75,6 +87,43 @@ def request(cluster: Cluster, name: str, hosted: HostedJob, parallelism: int) ->
     write_json(plan.paths.jobs / name / "wanted.json", wanted)
     (plan.paths.jobs / name / STOPPED).unlink(missing_ok=True)
     return savepoint
+
+
+def _is_fresh(name: str, hosted: HostedJob, savepoint: str | None) -> bool:
+    """Whether the job has committed nothing; UserError when it has, and there is nothing to go on from."""
+    log, job = open_log(hosted.log), hosted.load()
+    try:
+        for shard in range(hosted.shards if job.sharded else 1):
+            progress = log.progress_of(f"{job.name}-{shard}").get((EPOCHS, 0))
+            if progress is None:
+                continue
+            if savepoint is None and newest_sealed_state(log, job, shard) is None:
+                raise UserError(
+                    f"job {name}: expected a sealed cut or a savepoint to go on from, found neither beside the "
+                    f"committed progress of shard {shard} ({EPOCHS}/0 offset {progress}); --from-beginning computes "
+                    "it all again"
+                )
+            return False
+        return True
+    finally:
+        log.close()
+
+
+def cancel(cluster: Cluster, name: str) -> None:
+    """End a job without a savepoint; one that has ended, or never was, is only forgotten."""
+    plan = cluster.plan
+    for spec in [spec for spec in jobs.wanted(plan.paths) if spec.name == name]:
+        jobs.withdraw(plan.paths, name)
+        flink.cancel(plan.endpoints.flink_rest, spec.job_id)
+
+
+def standing(cluster: Cluster, name: str) -> tuple[str, str]:
+    """The state of a wanted job (Flink's; ``wanted`` before it knows the job), and why it last failed."""
+    plan = cluster.plan
+    spec = _spec(plan, name)
+    known = (job_states(plan.endpoints.flink_rest) or {}).get(spec.job_id)
+    state = known or jobs.final_state(plan.paths, name) or "wanted"
+    return state, flink.failure(plan.endpoints.flink_rest, spec.job_id)
 
 
 def stop(cluster: Cluster, name: str) -> str:

@@ -1,5 +1,6 @@
 """What is asked of Flink's REST API."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from orchestration.errors import UserError
 
 TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 180.0
+PYTHON_ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception): ")
+"""The last of these in a failure is what the worker raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,25 @@ def newest_checkpoint(rest: str, job_id: str) -> Checkpoint | None:
         return None
     age_s = max(0.0, time.time() - found["latest_ack_timestamp"] / 1000)
     return Checkpoint(found["id"], age_s, found["state_size"], found["end_to_end_duration"])
+
+
+def cancel(rest: str, job_id: str) -> None:
+    """End a job as it is; one that has ended is left alone."""
+    try:
+        requests.patch(f"{rest}/jobs/{job_id}", params={"mode": "cancel"}, timeout=TIMEOUT_S)
+    except requests.RequestException as error:
+        raise UserError(f"Flink: {rest}/jobs/{job_id}: {error}") from None
+
+
+def failure(rest: str, job_id: str) -> str:
+    """The line of a job's newest failure that says why; empty when it never failed, or Flink does not know it."""
+    try:
+        entries = _json("GET", f"{rest}/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"]
+    except (UserError, KeyError):
+        return ""
+    lines = [line.strip() for line in entries[0]["stacktrace"].splitlines()] if entries else []
+    told = [line for line in lines if PYTHON_ERROR.match(line)]
+    return (told or lines or [""])[-1 if told else 0]
 
 
 def _json(method: str, url: str, body: Mapping[str, Any] | None = None) -> Any:

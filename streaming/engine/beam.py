@@ -24,7 +24,7 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
 from streaming.engine.app import Job
-from streaming.engine.epochs import EpochIndex
+from streaming.engine.epochs import EPOCHS, EpochIndex
 from streaming.engine.runner import (
     LostProgressError,
     ShardCommitter,
@@ -63,6 +63,8 @@ class Polling:
     epochs_max: int = 20_000
     events_max: int = 100_000
     pause_s: float = 0.0
+    patient: bool = False
+    """A bounded run waits for input that another job is still to write; otherwise it is refused."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class HostedJob:
     through: int | None = None
     """The last epoch of a bounded run; None runs for ever."""
     polling: Polling = Polling()
+    fresh: bool = False
+    """Nothing was committed when it was first submitted: until a cut is sealed it may begin at the beginning again."""
     run: str = field(default_factory=lambda: uuid4().hex)
     """Tells the live objects of one run of the graph from those of another in the same process."""
 
@@ -168,7 +172,7 @@ class _Poll(beam.DoFn):
             position.write(at.encode())
             closed = Timestamp(micros=stretches[-1].last.time)
             yield TimestampedValue((shard, encode_stretches(stretches)), closed)
-        elif hosted.through is not None and at.epoch <= hosted.through:
+        elif hosted.through is not None and at.epoch <= hosted.through and not polling.patient:
             raise RuntimeError(f"no input reaches epoch {hosted.through}: shard {shard} stands at epoch {at.epoch}")
         else:
             time.sleep(polling.pause_s)
@@ -285,11 +289,22 @@ class _Commit(beam.DoFn):
 
 
 def _first_position(hosted: HostedJob, shard: int) -> Position:
-    """Behind the newest sealed cut, or at the beginning."""
-    log = open_log(hosted.log)
-    start = newest_sealed_state(log, hosted.load(), shard)
-    log.close()
-    return start.position if start is not None else Position()
+    """Where a shard without state begins: behind the newest sealed cut, else at the beginning of a log that the job has
+    never written to. LostProgressError when something is committed: its state is lost, and no cut has it."""
+    log, job = open_log(hosted.log), hosted.load()
+    try:
+        start = newest_sealed_state(log, job, shard)
+        if start is not None:
+            return start.position
+        progress = log.progress_of(f"{job.name}-{shard}").get((EPOCHS, 0))
+        if progress is not None and not hosted.fresh:
+            raise LostProgressError(
+                f"{job.name}/{shard}: expected a state, or a sealed cut to start from, found neither beside the "
+                f"committed progress {EPOCHS}/0 offset {progress}"
+            )
+        return Position()
+    finally:
+        log.close()
 
 
 def _sealed_state(hosted: HostedJob, shard: int, epoch: int) -> ShardState | None:
@@ -351,6 +366,7 @@ def as_json(hosted: HostedJob) -> str:
             "shards": hosted.shards,
             "through": hosted.through,
             "polling": vars(hosted.polling),
+            "fresh": hosted.fresh,
         }
     )
 
@@ -358,4 +374,4 @@ def as_json(hosted: HostedJob) -> str:
 def from_json(text: str) -> HostedJob:
     found = json.loads(text)
     job = JobReference(found["function"], found["arguments"])
-    return HostedJob(found["log"], job, found["shards"], found["through"], Polling(**found["polling"]))
+    return HostedJob(found["log"], job, found["shards"], found["through"], Polling(**found["polling"]), found["fresh"])

@@ -29,7 +29,7 @@ def run_in_process(
     polling: Polling | None = None,
 ) -> Counts:
     """Run a job over its log up to epoch ``through``, inclusive; epochs that are committed already stay as they are."""
-    hosted = HostedJob(log, job, shards, through, polling or Polling())
+    hosted = HostedJob(log, job, shards, through, polling or Polling(), fresh=True)  # the log of a bounded run is whole
     try:
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
         build(pipeline, hosted)

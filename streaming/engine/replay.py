@@ -13,47 +13,23 @@ import pyarrow.compute as pc
 
 from streaming.engine.app import RAW_TOPICS, Job
 from streaming.engine.epochs import EPOCHS, Epoch, EpochIndex
+from streaming.engine.frames import Frame, encode_frame, sealed_topic
 from streaming.engine.runner import ShardHost, ShardState, restore, run_bounded
 from streaming.engine.sealing import Cut, CutStore, gather
 from streaming.engine.stretch import Position
-from streaming.log import Log, LogError, Span, Writer
+from streaming.log import Log, LogError, Record
 from streaming.log.files import FilesLog
+from streaming.log.overlaid import OverlaidLog
 from streaming.schema.sealed import TABLES
 
+RAW_AND_EPOCHS = RAW_TOPICS | {EPOCHS}
 
-class ReplayLog:
+
+class ReplayLog(OverlaidLog):
     """A log whose raw topics are another log's, read only; all others are its own, in a scratch folder."""
 
     def __init__(self, raw: Log, scratch: Path):
-        self._raw, self._own = raw, FilesLog(scratch)
-
-    def _of(self, topic: str) -> Log:
-        return self._raw if topic in RAW_TOPICS or topic == EPOCHS else self._own
-
-    def create(self, topics: Mapping[str, int]) -> None:
-        self._own.create({name: count for name, count in topics.items() if self._of(name) is self._own})
-
-    def topics(self) -> Mapping[str, int]:
-        raw = {name: count for name, count in self._raw.topics().items() if self._of(name) is self._raw}
-        return {**self._own.topics(), **raw}
-
-    def first(self, topic: str, partition: int) -> int:
-        return self._of(topic).first(topic, partition)
-
-    def end(self, topic: str, partition: int) -> int:
-        return self._of(topic).end(topic, partition)
-
-    def read(self, topic: str, partition: int, start: int, stop: int) -> Span:
-        return self._of(topic).read(topic, partition, start, stop)
-
-    def at_time(self, topic: str, partition: int, time: int) -> int:
-        return self._of(topic).at_time(topic, partition, time)
-
-    def writer(self, name: str) -> Writer:
-        return self._own.writer(name)
-
-    def close(self) -> None:
-        self._own.close()
+        super().__init__(raw, FilesLog(scratch), RAW_AND_EPOCHS)
 
 
 @dataclass(frozen=True)
@@ -143,11 +119,32 @@ def replay(
 
 def sealed_state(job: Job, shard: int, store: CutStore, cut: str, version: int) -> ShardState:
     """A shard's state as a cut sealed it, about to take the epoch behind; frames are found by their epochs."""
+    blobs = _sealed_blobs(job, shard, store, cut, version)
+    return ShardState(restore(job, blobs).states, Position(store.epoch(cut, version) + 1))
+
+
+def _sealed_blobs(job: Job, shard: int, store: CutStore, cut: str, version: int) -> dict[str, dict[str, bytes]]:
     blobs = {app.name: store.state(cut, version, app.name, shard) for app in job.apps}
     missing = [name for name, found in blobs.items() if not found]
     if missing:
         raise LogError(f"cut {cut} v{version}: expected sealed states of {', '.join(missing)}, shard {shard}")
-    return ShardState(restore(job, blobs).states, Position(store.epoch(cut, version) + 1))
+    return blobs
+
+
+def seed(log: Log, index: EpochIndex, job: Job, shards: int, store: CutStore, cut: str, version: int) -> None:
+    """Put a sealed cut's states into a log that has none, as if the job had sealed them there: every host starts
+    behind it. LogError when the cut lacks a state."""
+    epoch = index[store.epoch(cut, version)]
+    progress = {(EPOCHS, 0): index.next_offset(epoch.number + 1)}
+    behind = {"position": Position(epoch.number + 1).encode()}  # the offsets of another log say nothing here
+    for shard in range(shards if job.sharded else 1):
+        records = []
+        for app, blobs in _sealed_blobs(job, shard, store, cut, version).items():
+            frame = Frame(epoch.number, epoch.number, {}, {**blobs, **behind})
+            records += [Record(sealed_topic(app), shard, payload, epoch.time) for payload in encode_frame(frame)]
+        writer = log.writer(f"{job.name}-{shard}")
+        writer.commit(records, progress)
+        writer.close()
 
 
 _DIFFERENCES_MIN = 5

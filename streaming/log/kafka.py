@@ -160,6 +160,22 @@ class KafkaLog:
     def close(self) -> None:
         self._reader.close()
 
+    def erase(self) -> None:
+        """Delete every topic and all progress under this log's prefix; LogError for a log without one."""
+        if not self._prefix:
+            raise LogError(f"{self!r}: expected a prefix, found none: it would erase every topic there")
+        groups = [group.group_id for group in self._admin.list_consumer_groups().result(TIMEOUT_S).valid]
+        mine = [group for group in groups if group.startswith(self._prefix)]
+        topics = [self.kafka_name(name) for name in self._all_topics()]
+        for done in (
+            *(self._admin.delete_topics(topics) if topics else {}).values(),
+            *(self._admin.delete_consumer_groups(mine) if mine else {}).values(),
+        ):
+            try:
+                done.result(TIMEOUT_S)
+            except KafkaException as error:
+                raise LogError(f"{self!r}: {error.args[0].str()}") from None
+
     def kafka_name(self, name: str) -> str:
         """What a topic, or a writer, is called in Kafka."""
         return self._prefix + name

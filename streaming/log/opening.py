@@ -1,12 +1,15 @@
 """Open a log from a plain description, so that a job or a worker process is told where its log is in JSON.
 
-``{"kind": "files", "folder": "/data/log"}`` or ``{"kind": "kafka", "settings": {"bootstrap.servers": "..."}}``.
+``{"kind": "files", "folder": "/data/log"}`` or ``{"kind": "kafka", "settings": {"bootstrap.servers": "..."}}``, or one
+over another: ``{"kind": "overlaid", "below": {...}, "own": {...}, "topics": ["trades", ...]}``.
 """
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from streaming.log.files import FilesLog
+from streaming.log.overlaid import OverlaidLog
 from streaming.log.protocol import Log, LogError
 
 LogSpec = Mapping[str, object]
@@ -15,7 +18,7 @@ LogSpec = Mapping[str, object]
 
 def open_log(spec: LogSpec | str) -> Log:
     """The log that ``spec`` (or its JSON text) describes; LogError when it describes none."""
-    found = json.loads(spec) if isinstance(spec, str) else dict(spec)
+    found: dict[str, Any] = json.loads(spec) if isinstance(spec, str) else dict(spec)
     kind = found.pop("kind", None)
     try:
         if kind == "files":
@@ -24,6 +27,8 @@ def open_log(spec: LogSpec | str) -> Log:
             from streaming.log.kafka import KafkaLog  # its client library is only needed here
 
             return KafkaLog(**found)
-    except TypeError as error:
+        if kind == "overlaid":
+            return OverlaidLog(open_log(found.pop("below")), open_log(found.pop("own")), **found)
+    except (TypeError, KeyError) as error:
         raise LogError(f"log of kind {kind}: {error}") from None  # names the argument, never its value
-    raise LogError(f"log: expected kind files or kafka, found {kind!r}")
+    raise LogError(f"log: expected kind files, kafka or overlaid, found {kind!r}")

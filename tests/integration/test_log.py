@@ -207,7 +207,7 @@ def test_a_damaged_byte_is_found(tmp_path):
 
 
 def test_a_description_that_is_no_log_is_refused():
-    with pytest.raises(LogError, match="expected kind files or kafka, found 'paper'"):
+    with pytest.raises(LogError, match="expected kind files, kafka or overlaid, found 'paper'"):
         open_log({"kind": "paper"})
     with pytest.raises(LogError, match="kafka"):
         open_log('{"kind": "kafka", "setting": {"sasl.password": "secret"}}')

@@ -1,0 +1,76 @@
+"""The demo day live through Kafka and Flink: every digest as embedded, and a certificate with three sides."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from live_day import LiveDay, embedded, manifests
+from stack_fixture import RunningStack
+
+from orchestration.jobs.control import Cluster
+from orchestration.jobs.deployment import load_deployment
+from orchestration.jobs.replay import replay_on_flink
+from orchestration.pipeline import Home
+from streaming.demo import DaySpec
+from streaming.engine.replay import certify, replay
+from streaming.engine.sealing import CutStore
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
+
+CUTS = 15
+SIZES = [(6, 600, 2_500), pytest.param((20, 5_000, 20_000), marks=pytest.mark.soak)]
+
+
+@pytest.fixture(scope="module", params=SIZES, ids=str)
+def spec(request: pytest.FixtureRequest) -> DaySpec:
+    accounts, trades, prices = request.param
+    return DaySpec(accounts=accounts, trades=trades, prices=prices)
+
+
+@pytest.fixture(scope="module")
+def home(spec: DaySpec, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return embedded(tmp_path_factory.mktemp("embedded"), spec)
+
+
+@pytest.fixture(scope="module")
+def live(spec: DaySpec, stack: RunningStack) -> Iterator[LiveDay]:
+    """The day, wholly through Kafka and Flink; the jobs have ended."""
+    day = LiveDay.submitted(Cluster(stack.data, f"{uuid4().hex[:8]}."), load_deployment(), spec)
+    day.feed()
+    day.caught_up()
+    day.stop()
+    return day
+
+
+@pytest.fixture(scope="module")
+def store(live: LiveDay, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cuts of the live day, sealed."""
+    folder = tmp_path_factory.mktemp("live") / "store"
+    assert len(live.seal(folder)) == CUTS
+    return folder
+
+
+def test_every_cut_has_the_digests_of_the_embedded_run(home: Home, store: Path) -> None:
+    expected = manifests(home.settings.store)
+    assert len(expected) == CUTS
+    assert all(manifest["tables"] and manifest["states"] for manifest in expected.values())
+    assert manifests(store) == expected
+
+
+def test_the_certificate_has_three_equal_sides(live: LiveDay, store: Path, tmp_path: Path) -> None:
+    cuts = [cut.epoch for cut in live.cuts()]
+    of_day = {"in process": replay(live.log, live.deployment.jobs(), cuts, tmp_path / "scratch")}
+    of_day["on Flink"] = replay_on_flink(live.cluster, live.cluster.log_spec, live.deployment, cuts)
+    for side, found in of_day.items():
+        certificates = [certify(CutStore(store), cut, 1) for cut in found]
+        assert [item.cut for item in certificates] == [cut.cut for cut in cuts], side
+        assert all(item.equal for item in certificates), [item.document() for item in certificates if not item.equal]
+
+
+def test_a_bounded_replay_on_flink_from_a_cut_to_the_next_gives_the_next(live: LiveDay, store: Path) -> None:
+    first, then = (cut for cut in live.cuts() if cut.id.endswith(("/1300", "/1330")))
+    start = (CutStore(store), first.id, first.version)
+    (found,) = replay_on_flink(live.cluster, live.cluster.log_spec, live.deployment, [then.epoch], start)
+    certificate = certify(CutStore(store), found, then.version, first.id)
+    assert certificate.equal, certificate.document()
