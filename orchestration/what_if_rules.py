@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from textwrap import shorten
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +28,8 @@ from streaming.risk.money import MICRO
 from streaming.risk.rulebook import RuleError, Rules
 
 _PARAGRAPH = "rule"
+_VALUE_WIDTH = 40
+"""Characters that are shown of a parameter that is a list or table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +195,8 @@ def lines(found: OtherRules, shown: int | None) -> Iterator[str]:
     yield ""
     yield f"{compared.parameters.num_rows} parameters differ"
     for row in compared.parameters.to_pylist():
-        yield f"  {row['id']}: {row['value'] or 'none'} -> {row['other_value'] or 'none'}  [{row['rule']}]"
+        value, other = (shorten(row[side] or "none", _VALUE_WIDTH) for side in ("value", "other_value"))
+        yield f"  {row['id']}: {value} -> {other}  [{row['rule']}]"
     for row in compared.refused.to_pylist():
         yield f"  refused: {row['requirement']}: {row['reason']}"
     rows = found.differences.to_pylist()

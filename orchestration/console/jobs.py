@@ -1,15 +1,10 @@
 """Jobs: a day, its cuts, the live jobs, and the questions one asks beside the filed numbers."""
 
-import re
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
-from orchestration.calendar import NEW_YORK
-from orchestration.console import live, metadata, stages, streams
+from orchestration.console import live, questions, stages, streams
 from orchestration.console.assets import (
     BOOKS,
     CERTIFICATE_KEY,
@@ -22,10 +17,8 @@ from orchestration.console.assets import (
 from orchestration.console.clock import today
 from orchestration.console.desk import Desk
 from orchestration.console.topology import topology
-from orchestration.errors import UserError
 
 _TAGS = {"dagster/max_runtime": str(MAX_RUNTIME_S)}
-_BRANCH = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 
 DAY_ASSETS = [END_OF_DAY_KEY, CERTIFICATE_KEY, CHECKS, *map(dg.AssetKey, BOOKS)]
 DAY_ASSETS += [dg.AssetKey("notifications"), LEDGER_KEY]
@@ -90,53 +83,5 @@ def deliver_alerts() -> None:
     deliver_due()
 
 
-class AsOf(dg.Config):
-    """A question about any time of a day. The answer lies beside the filed numbers and changes none of them."""
-
-    time: str = Field(description="ISO 8601, New York time where it names no zone: 2020-03-16T10:45:00.")
-    account: str = Field(default="", description="Only this account; empty = every account.")
-    name: str = Field(description="Folder of the answer under `branch/`: small letters, digits, hyphens.")
-
-
-@dg.op(description="Positions, P&L and margin as of a time, by a bounded replay.")
-def tables_as_of(context: dg.OpExecutionContext, config: AsOf, desk: Desk) -> None:
-    from orchestration import asof
-    from orchestration.pipeline import Home
-
-    with stages.telling():
-        at, folder = _moment(config.time), branch(desk, config.name)
-        home = Home.open(desk.settings(at.astimezone(NEW_YORK).date()))
-        found = asof.tables_at(home, at, config.account or None)
-        asof.write(found, folder)
-    rows = [{"table": name, "rows": rows.num_rows} for name, rows in found.tables.items()]
-    context.add_output_metadata(
-        {
-            "epoch": found.epoch.number,
-            "replayed_from": found.start or "the beginning",
-            "folder": desk.link(folder),
-            "tables": metadata.table(rows, {"table": "", "rows": ""}),
-        }
-    )
-
-
-@dg.job(tags=_TAGS, description="Positions, P&L and margin at any time of a day, written under `branch/`.")
-def as_of() -> None:
-    tables_as_of()
-
-
-def branch(desk: Desk, name: str) -> Path:
-    """Where what is no filed number goes; UserError for a name that would lead elsewhere."""
-    if not _BRANCH.fullmatch(name):
-        raise UserError(f"name: expected small letters, digits and hyphens, found {name!r}")
-    return Path(desk.out) / "branch" / name
-
-
-def _moment(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise UserError(f"time: expected a time such as 2020-03-16T10:45:00, found {text!r}") from None
-    return found if found.tzinfo else found.replace(tzinfo=NEW_YORK)
-
-
-JOBS: list[Any] = [day, cut, reserve_morning, backtest_week, start_streams, stop_streams, deliver_alerts, as_of]
+JOBS: list[Any] = [day, cut, reserve_morning, backtest_week, start_streams, stop_streams, deliver_alerts]
+JOBS += [questions.as_of, questions.what_if]

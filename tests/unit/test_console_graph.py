@@ -124,7 +124,7 @@ def test_every_job_schedule_and_sensor_is_there_and_described():
     names = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
     assert names == {
         "day", "cut", "reserve_morning", "backtest_week", "start_streams", "stop_streams", "deliver_alerts",
-        "as_of",
+        "as_of", "what_if",
     }  # fmt: skip
     assert {one.name for one in repository.schedule_defs} == {"intraday", "end_of_day", "reserve", "backtest"}
     assert {one.name for one in repository.sensor_defs} == {"streams_sensor", "restatement_sensor", "alerts_sensor"}

@@ -234,7 +234,7 @@ def test_the_instance_tells_nobody_and_ends_runs_that_take_too_long(desk, tmp_pa
 
 @pytest.mark.parametrize("name", ["", "../out", "A", "a/b", "a" * 61])
 def test_a_branch_stays_under_its_folder(desk, name):
-    from orchestration.console.jobs import branch
+    from orchestration.console.questions import branch
 
     with pytest.raises(UserError, match="expected small letters"):
         branch(desk, name)
@@ -243,7 +243,7 @@ def test_a_branch_stays_under_its_folder(desk, name):
 
 def test_asking_for_an_impossible_time_is_one_line(desk):
     from orchestration.console.definitions import defs
-    from orchestration.console.jobs import AsOf
+    from orchestration.console.questions import AsOf
 
     config = dg.RunConfig(ops={"tables_as_of": AsOf(time="noon", name="x")})
     job = defs.resolve_job_def("as_of")
