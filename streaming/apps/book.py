@@ -251,7 +251,7 @@ class _Intake:
         kept = np.flatnonzero(verdict == ACCEPT)
         self.outcomes["applied"] += len(kept)
         self.state.seen.add(high[kept], low[kept], content[kept], action[kept], self.state.day)
-        kept = kept[np.lexsort((self.ordinals[messages[kept]], sequence[kept], epoch[kept]))]
+        kept = kept[np.lexsort((versions[kept], sequence[kept], epoch[kept]))]
         own_high, own_low = keys(self.feed.topic.name, [ids[i] for i in kept.tolist()], np.zeros(len(kept), np.int64))
         frame = {name: column[rows[kept]] for name, column in columns.items()}
         frame |= {

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streaming.apps.book import LOCATION, LOCATIONS, OPENING, TRADE
+from streaming.apps.corporate_actions import SPLIT, effective
 from streaming.apps.growing import Growing
-from streaming.apps.reference import SPLIT
 from streaming.apps.rules import rules_in_force
 from streaming.apps.sequence import CANCEL
 from streaming.apps.settlement import Flows, Terms, openings, trades, with_actions
@@ -84,7 +84,7 @@ class FirmRecordsApp:
         for table in stretch.tables("reference", "instruments"):
             state.instruments = table
         for table in stretch.tables("reference", "actions"):
-            state.actions = pa.concat_tables([state.actions, table]).combine_chunks()
+            state.actions = table
         for table in stretch.tables("book", "custody"):
             _take(state.openings, _opening_columns(table.filter(pc.equal(table["kind"], OPENING))))
             state.items = _with_events(state.items, table.filter(pc.equal(table["kind"], LOCATION)))
@@ -187,7 +187,7 @@ def _flows(state: FirmRecordsState) -> Flows:
     rows = openings(state.openings.columns()).joined(_carried(state.pending))
     if len(state.trades):
         rows = rows.joined(trades(state.trades.columns(), terms))
-    return with_actions(rows, state.actions, terms, state.exercise_threshold)
+    return with_actions(rows, effective(state.actions), terms, state.exercise_threshold)
 
 
 def _carried(pending: pa.Table) -> Flows:
@@ -230,7 +230,7 @@ def _split_items(state: FirmRecordsState) -> pa.Table:
     """The stock record after the day's splits; what is no whole unit is dropped."""
     quantity = state.items["quantity"].to_numpy().copy()
     instrument, epoch = state.items["instrument"].to_numpy(), state.items["epoch"].to_numpy()
-    for action in state.actions.to_pylist():
+    for action in effective(state.actions).to_pylist():
         if action["kind"] == SPLIT:
             rows = (instrument == action["instrument"]) & (epoch < action["epoch"])
             size = np.abs(quantity[rows]) * action["numerator"] // action["denominator"]
@@ -279,7 +279,7 @@ def ledger_items(state: FirmRecordsState) -> pa.Table:
     since = pc.if_else(pc.less(table["since"], 0), state.day, table["since"])
     table = _replaced_all(table, {"reference": reference, "since": since})
     keys = ["line", "reference", "currency", "account_kind", "party"]
-    return _summed(table, keys, {"amount": "sum", "secured": "sum", "since": "min"})
+    return _summed(table, keys, {"amount": "sum", "secured": "sum", "since": "min", "due": "max"})
 
 
 def _replaced_all(table: pa.Table, columns: Mapping[str, pa.ChunkedArray]) -> pa.Table:

@@ -1,7 +1,8 @@
 """Positions and cash: every accepted event folded into quantity, cost basis, realised result and cash flow.
 
 The day's events are kept by place (epoch, feed, ordinal). A correct takes its original's place, a cancel removes it,
-and what it touched is folded again from the opening of the day: positions are as if the error had never happened.
+and what it touched is folded again from the opening of the day: positions are as if the error had never happened. So
+with corporate actions: one that is corrected, or comes late, folds every position in its instrument again.
 """
 
 from collections.abc import Mapping
@@ -13,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streaming.apps.book import OPENING, TRADE
+from streaming.apps.corporate_actions import CASH_DIVIDEND, EXPIRY, SPLIT
 from streaming.apps.growing import Growing
-from streaming.apps.reference import CASH_DIVIDEND, EXPIRY, SPLIT
 from streaming.apps.rules import rules_in_force
 from streaming.apps.sequence import CANCEL, NEW
 from streaming.apps.tables import build
@@ -43,11 +44,12 @@ _EVENT = (
 )
 _RANKS = 4
 _RANK_ACTION, _RANK_CUSTODY, _RANK_TRADE, _RANK_DELIVERY = range(_RANKS)
-"""Order inside an epoch; ``_RANKS`` less stands before that epoch's actions."""
+"""Order inside an epoch; in the fold ``_RANKS`` less stands before that epoch's actions."""
 _NO_SOURCE = -1
 _STATIC_DELIVERY = -2
 """The underlying's leg of an exercise or assignment that came as an event of its own."""
 CODE = 1 << 32
+_OVERFLOW = "overflow of a sum"
 
 
 _CASH = pa.schema([("account", pa.int32()), ("currency", pa.string()), ("amount", pa.int64())])
@@ -83,7 +85,7 @@ class PositionsState:
     trades: pa.Table = field(default_factory=results.TRADES.empty_table, metadata={"locator": True})
     """The day's accepted trades, every version; what they amount to is in ``events``."""
     actions: pa.Table = field(default_factory=results.ACTIONS.empty_table)
-    """The day's corporate actions."""
+    """The day's corporate actions, as the reference has them; row number = ordinal of their events."""
     cash_ids: pa.Table = field(default_factory=lambda: _CASH_EVENTS.empty_table())
     """The day's effective cash movements."""
     cash: pa.Table = field(default_factory=lambda: _CASH.empty_table())
@@ -256,8 +258,8 @@ def _fresh_events(state: PositionsState, stretch: Stretch) -> tuple[dict[str, np
     parts: list[dict[str, np.ndarray]] = []
     again: list[np.ndarray] = []
     known = state.keys
-    for table in stretch.tables("reference", "actions"):
-        state.actions = pa.concat_tables([state.actions, table]).combine_chunks()
+    changed, touched = _take_actions(state, stretch)
+    again.append(touched)
     for table in stretch.tables("book", "custody"):
         opening = table.filter(pc.equal(table["kind"], OPENING))
         parts.append(_custody_events(opening))
@@ -269,12 +271,9 @@ def _fresh_events(state: PositionsState, stretch: Stretch) -> tuple[dict[str, np
     again.append(_replace_corrected(state, fresh))
     live = fresh.pop("live")
     fresh = {name: column[live] for name, column in fresh.items()}
-    again.append(_place_before_expiry(state, fresh))
+    again.append(_behind_expiry(state, fresh))
     new = _add_keys(state, np.concatenate([fresh["key"], *again]))  # what was cancelled at once has a row all the same
-    news = stretch.tables("reference", "actions")
-    actions = _joined(
-        [*(_action_events(state, table, known) for table in news), _action_events(state, state.actions, new)]
-    )
+    actions = _joined([_action_events(state, changed, known), _action_events(state, _every_action(state), new)])
     actions.pop("live")
     state.events.append(fresh)
     state.events.append(actions)
@@ -405,32 +404,80 @@ def _replace_corrected(state: PositionsState, fresh: dict[str, np.ndarray]) -> n
     return np.unique(np.concatenate(touched))
 
 
-def _place_before_expiry(state: PositionsState, fresh: dict[str, np.ndarray]) -> np.ndarray:
-    """Late events of options that have expired take a place before the expiry; the keys to be folded again.
+def _take_actions(state: PositionsState, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
+    """Replace the day's actions, without the events of those that changed; the numbers of the new and the changed ones,
+    and the keys to be folded again: what a changed one reached, and what one reaches behind whose place events are."""
+    numbers, touched = np.empty(0, np.int64), [np.empty(0, np.int64)]
+    for table in stretch.tables("reference", "actions"):
+        former = np.zeros(table.num_rows, np.int64)
+        former[: state.actions.num_rows] = state.actions["version"].to_numpy()
+        numbers = np.flatnonzero(table["version"].to_numpy() != former)
+        gone = (state.events["rank"] == _RANK_ACTION) & np.isin(state.events["ordinal"], numbers[former[numbers] > 0])
+        touched.append(state.events["key"][gone])
+        state.events.remove(gone)
+        state.actions = table
+        past = numbers[table["epoch"].to_numpy()[numbers] < stretch.first]
+        touched.append(state.keys[np.isin(state.keys % CODE, table["instrument"].to_numpy()[past])])
+    return numbers, np.unique(np.concatenate(touched))
+
+
+def _expiries(state: PositionsState) -> tuple[np.ndarray, np.ndarray]:
+    """Instrument codes that have expired, ascending, and the epoch of each one's first expiry."""
+    actions = state.actions
+    expired = (actions["kind"].to_numpy() == EXPIRY) & (actions["action"].to_numpy() != CANCEL)
+    code, epoch = actions["instrument"].to_numpy()[expired].astype(np.int64), actions["epoch"].to_numpy()[expired]
+    order = np.lexsort((epoch, code))
+    codes, first = np.unique(code[order], return_index=True)
+    return codes, epoch[order][first]
+
+
+def _late_of(state: PositionsState, events: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Which events of options came after their expiry, and the epoch of the expiry of each of those.
 
     A trade in an option was made while it lived, however late it is reported; so with an exercise.
     """
-    expiries = state.actions.filter(pc.equal(state.actions["kind"], EXPIRY))
-    moved = [np.empty(0, np.int64)]
-    for code, epoch in sorted(zip(expiries["instrument"].to_pylist(), expiries["epoch"].to_pylist()), reverse=True):
-        late = (fresh["key"] % CODE == code) & (fresh["epoch"] >= epoch)
-        fresh["epoch"][late] = epoch
-        fresh["rank"][late & (fresh["rank"] >= _RANK_ACTION)] -= _RANKS
-        moved.append(fresh["key"][late])
-    return np.unique(np.concatenate(moved))
+    codes, epochs = _expiries(state)
+    late, code = np.zeros(len(events["key"]), bool), events["key"] % CODE
+    if not len(codes):
+        return late, epochs
+    at = np.minimum(np.searchsorted(codes, code), len(codes) - 1)
+    late = (codes[at] == code) & (events["epoch"] >= epochs[at]) & (events["rank"] > _RANK_ACTION)
+    return late, epochs[at][late]
 
 
-def _action_events(state: PositionsState, table: pa.Table, keys: np.ndarray) -> dict[str, np.ndarray]:
-    """Actions for those of ``keys`` that are of their instrument, whatever is held: the fold knows."""
-    if not len(keys) or not table.num_rows:
+def _behind_expiry(state: PositionsState, fresh: dict[str, np.ndarray]) -> np.ndarray:
+    """The keys of fresh events that take a place before an expiry: they are folded again."""
+    late, _ = _late_of(state, fresh)
+    return np.unique(fresh["key"][late])
+
+
+def _in_order(state: PositionsState, events: dict[str, np.ndarray]) -> np.ndarray:
+    """The order in which events are folded: by key, then place; late events of expired options before the expiry."""
+    late, expiry = _late_of(state, events)
+    epoch, rank = events["epoch"], events["rank"]
+    if late.any():
+        epoch, rank = epoch.copy(), rank.copy()
+        epoch[late] = expiry
+        rank[late] -= _RANKS
+    return np.lexsort((events["source"], events["ordinal"], rank, epoch, events["key"]))
+
+
+def _every_action(state: PositionsState) -> np.ndarray:
+    return np.arange(state.actions.num_rows)
+
+
+def _action_events(state: PositionsState, numbers: np.ndarray, keys: np.ndarray) -> dict[str, np.ndarray]:
+    """Effective actions for those of ``keys`` that are of their instrument, whatever is held: the fold knows."""
+    if not len(keys) or not len(numbers):
         return _joined([])
     parts = []
-    for action in table.to_pylist():
-        parts.append(_action_for(state, action, keys[keys % CODE == action["instrument"]]))
+    for number, action in zip(numbers.tolist(), state.actions.take(pa.array(numbers)).to_pylist(), strict=True):
+        if action["action"] != CANCEL:
+            parts.append(_action_for(state, number, action, keys[keys % CODE == action["instrument"]]))
     return _joined(parts)
 
 
-def _action_for(state: PositionsState, action: dict, keys: np.ndarray) -> dict[str, np.ndarray]:
+def _action_for(state: PositionsState, number: int, action: dict, keys: np.ndarray) -> dict[str, np.ndarray]:
     n = len(keys)
     kind = {SPLIT: folding.SPLIT, CASH_DIVIDEND: folding.DIVIDEND, EXPIRY: folding.EXPIRE}[action["kind"]]
     price = action["amount"] if action["kind"] == CASH_DIVIDEND else action["price"]
@@ -445,7 +492,7 @@ def _action_for(state: PositionsState, action: dict, keys: np.ndarray) -> dict[s
         "key": keys,
         "epoch": np.full(n, action["epoch"]),
         "rank": np.full(n, _RANK_ACTION),
-        "ordinal": np.full(n, _action_number(state, action["id"])),
+        "ordinal": np.full(n, number),
         "kind": np.full(n, kind),
         "price": np.full(n, price),
         "amount": np.full(n, action["numerator"]),
@@ -455,11 +502,6 @@ def _action_for(state: PositionsState, action: dict, keys: np.ndarray) -> dict[s
         "live": np.ones(n, bool),
     }
     return events
-
-
-def _action_number(state: PositionsState, id_: str) -> int:
-    """The place of an action among the day's."""
-    return int(pc.index(state.actions["id"], id_).as_py())
 
 
 def _add_keys(state: PositionsState, keys: np.ndarray) -> np.ndarray:
@@ -483,7 +525,7 @@ def _fold(state: PositionsState, fresh: dict[str, np.ndarray], again: np.ndarray
     delivered, replaced = _fold_options(
         state, {name: column[option] for name, column in fresh.items()}, again[again_option]
     )
-    actions = _action_events(state, state.actions, _add_keys(state, delivered["key"]))
+    actions = _action_events(state, _every_action(state), _add_keys(state, delivered["key"]))
     actions.pop("live")
     state.events.append(delivered)
     state.events.append(actions)
@@ -536,7 +578,8 @@ def _fold_keys(
         fresh = {name: np.concatenate([fresh[name][keep], old[name]]) for name in _EVENT}
         rows = np.searchsorted(state.keys, again)
         state.measures[rows] = state.opening[rows]
-    order = np.lexsort((fresh["source"], fresh["ordinal"], fresh["rank"], fresh["epoch"], fresh["key"]))
+        _forget_overflows(state, again)
+    order = _in_order(state, fresh)
     events = {name: column[order] for name, column in fresh.items()}
     expired = np.zeros(len(order), np.int64)
     if len(order):
@@ -551,7 +594,7 @@ def _fold_keys(
         )
         refused = fold(state.measures, columns, expired)
         if refused.any():
-            _reject(state, {name: column[refused] for name, column in events.items()}, "overflow of a sum")
+            _reject(state, {name: column[refused] for name, column in events.items()}, _OVERFLOW)
     return events, expired
 
 
@@ -564,6 +607,17 @@ def _reject(state: PositionsState, events: dict[str, np.ndarray], reason: str) -
         "reason": pa.array([reason] * len(events["key"]), pa.string()),
     }
     state.rejects = pa.concat_tables([state.rejects, build(sealed.REJECTS, columns)])
+
+
+def _forget_overflows(state: PositionsState, keys: np.ndarray) -> None:
+    """What could not be applied to these keys is found out again."""
+    if state.rejects.num_rows:
+        pairs = set(
+            zip(_texts(state.accounts, keys // CODE).to_pylist(), _texts(state.instruments, keys % CODE).to_pylist())
+        )
+        rows = zip(*(state.rejects[name].to_pylist() for name in ("account", "instrument", "reason")), strict=True)
+        kept = [(owner, name) not in pairs or reason != _OVERFLOW for owner, name, reason in rows]
+        state.rejects = state.rejects.filter(pa.array(kept))
 
 
 def _texts(table: pa.Table, codes: np.ndarray) -> pa.Array:

@@ -12,6 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streaming.apps.corporate_actions import (
+    ACTION_KINDS,
+    ActionsState,
+    begin_day,
+    effective,
+    note_price_set,
+    take_actions,
+)
 from streaming.apps.events import Parsed
 from streaming.apps.intake import (
     Check,
@@ -33,11 +41,8 @@ _CLASSES = tuple(item.name.lower() for item in UnderlyingClass)
 _ACCOUNT_KINDS = tuple(kind.name.lower() for kind in AccountKind)
 _MARGIN_TYPES = tuple(kind.name.lower() for kind in MarginType)
 _STYLES = tuple(style.name.lower() for style in Style)
-ACTION_KINDS = ("split", "cash_dividend", "expiry")
-SPLIT, CASH_DIVIDEND, EXPIRY = range(3)
 _RATE_KINDS = ("zero", "dividend")
 _UNKNOWN = -1
-_FACTOR_MAX = 1_000
 
 
 @dataclass(slots=True)
@@ -48,11 +53,8 @@ class ReferenceState:
     accounts: pa.Table
     rates: pa.Table
     closes: pa.Table
-    applied_actions: pa.Table
-    """Actions of all days, as applied: also what makes a repeated id a duplicate."""
+    actions: ActionsState = field(default_factory=ActionsState)
     day: int = NO_DATE
-    day_began: int = 0
-    """The first epoch of the business day."""
     counts: Counts = field(default_factory=Counts)
     quarantine: pa.Table = field(default_factory=results.QUARANTINE.empty_table, metadata={"locator": True})
 
@@ -71,14 +73,13 @@ class ReferenceApp:
             results.ACCOUNTS.empty_table(),
             results.RATES.empty_table(),
             results.CLOSES.empty_table(),
-            results.ACTIONS.empty_table(),
         )
 
     def apply(self, state: ReferenceState, stretch: Stretch) -> tuple[ReferenceState, Mapping[str, pa.Table]]:
         day = (stretch.last.day - _EPOCH_DAY).days
         if day != state.day:
-            state.day, state.day_began = day, stretch.first
-            state.quarantine = results.QUARANTINE.empty_table()
+            state.day, state.quarantine = day, results.QUARANTINE.empty_table()
+            begin_day(state.actions, day)
         quarantine = Quarantine()
         rows: dict[str, pa.Table] = {}
         for batch in rows_of(stretch.raw, raw.INSTRUMENTS):
@@ -94,13 +95,15 @@ class ReferenceApp:
             state.closes = _take_closes(state, batch, quarantine)
             rows["closes"] = state.closes
         for batch in rows_of(stretch.raw, raw.ACTIONS):
-            fresh = _take_actions(state, batch, quarantine)
-            state.applied_actions = pa.concat_tables([state.applied_actions, fresh]).combine_chunks()
-            rows["actions"] = fresh
+            ids = state.instruments.column("id").combine_chunks()
+            take_actions(state.actions, batch, ids, state.counts, quarantine)
+            rows["actions"] = state.actions.table
         refused = quarantine.table()
         if refused.num_rows:
             state.quarantine = pa.concat_tables([state.quarantine, refused]).combine_chunks()
             rows["quarantine"] = refused
+        if stretch.last.price_set:
+            note_price_set(state.actions, stretch.last.number)
         return state, rows
 
     def seal(self, state: ReferenceState, epoch: Epoch) -> Mapping[str, pa.Table]:
@@ -141,9 +144,9 @@ def _account_columns(table: pa.Table) -> dict[str, object]:
 
 
 def _action_columns(state: ReferenceState) -> dict[str, object]:
-    table = state.applied_actions.filter(pc.greater_equal(state.applied_actions["epoch"], state.day_began))
+    table = effective(state.actions.table)
     ids = state.instruments["id"].combine_chunks()
-    return {name: table[name] for name in table.column_names if name != "epoch"} | {
+    return {name: table[name] for name in table.column_names if name not in ("epoch", "action")} | {
         "kind": pa.array(ACTION_KINDS).take(table["kind"].combine_chunks()),
         "instrument": ids.take(table["instrument"].combine_chunks()),
     }
@@ -306,46 +309,6 @@ def _take_closes(state: ReferenceState, batch: RawBatch, quarantine: Quarantine)
     fresh = _table(columns, results.CLOSES)
     fresh = fresh.filter(pc.and_(pc.greater_equal(fresh["instrument"], 0), pc.greater(fresh["price"], 0)))
     return _last_by(pa.concat_tables([state.closes, fresh]), ["day", "instrument"])
-
-
-def _take_actions(state: ReferenceState, batch: RawBatch, quarantine: Quarantine) -> pa.Table:
-    """Actions apply once per id; a repeated id is a duplicate."""
-    ids = state.instruments.column("id").combine_chunks()
-
-    def checks(parsed: Parsed) -> list[Check]:
-        kind = parsed.among("kind", ACTION_KINDS)
-        unknown = pc.is_null(pc.index_in(parsed.text("instrument"), ids)).to_numpy(zero_copy_only=False)
-        up, down = parsed.whole("numerator"), parsed.whole("denominator")
-        bad_ratio = (up <= 0) | (down <= 0) | (up > _FACTOR_MAX) | (down > _FACTOR_MAX)
-        return [
-            Check(kind < 0, "unknown kind", f"kind: expected one of {', '.join(ACTION_KINDS)}"),
-            Check(unknown, "unknown instrument", "instrument: expected a known instrument"),
-            Check((kind == SPLIT) & bad_ratio, "bad ratio", "numerator, denominator: expected 1 to 1,000"),
-            Check((kind == CASH_DIVIDEND) & (parsed.whole("amount") <= 0), "bad amount", "amount: expected above 0"),
-            Check((kind == EXPIRY) & parsed.absent("price"), "missing field", "price: expected a settlement price"),
-        ]
-
-    parsed, good = accept_batch(raw.ACTIONS, batch, state.counts, quarantine, checks)
-    columns = {
-        "epoch": batch.epochs[parsed.rows],
-        "id": parsed.text("id"),
-        "kind": parsed.among("kind", ACTION_KINDS),
-        "instrument": pc.fill_null(pc.index_in(parsed.text("instrument"), ids), -1),
-        "numerator": parsed.whole("numerator"),
-        "denominator": parsed.whole("denominator"),
-        "amount": parsed.whole("amount"),
-        "price": parsed.whole("price"),
-        "pay_date": parsed.whole("pay_date", absent=NO_DATE),
-    }
-    fresh = _table(columns, results.ACTIONS).take(pa.array(good))
-    seen, keep = set(state.applied_actions.column("id").to_pylist()), []
-    for row, id_ in enumerate(fresh.column("id").to_pylist()):
-        if id_ not in seen:
-            keep.append(row)
-        seen.add(id_)
-    repeated = fresh.num_rows - len(keep)
-    state.counts.add(raw.ACTIONS.name, batch.partition, applied=-repeated, duplicate=repeated)
-    return fresh.take(pa.array(keep, pa.int64()))
 
 
 def _table(columns: Mapping[str, object], schema: pa.Schema) -> pa.Table:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from streaming.apps.reference import CASH_DIVIDEND, EXPIRY, SPLIT
+from streaming.apps.corporate_actions import CASH_DIVIDEND, EXPIRY, SPLIT
 from streaming.risk.reference import Kind
 
 AT_ONCE = 0
@@ -97,7 +97,7 @@ def _delivery(account, option, epoch, exercised, settle, terms: Terms) -> Flows:
 
 
 def with_actions(flows: Flows, actions: pa.Table, terms: Terms, threshold: int) -> Flows:
-    """The flows after the day's splits, dividends and expiries, in their order.
+    """The flows after the day's effective splits, dividends and expiries, in the order in which they apply.
 
     A split changes quantities in place; a dividend, the cash for fractions, an expiry and its delivery are flows of
     their own. Flows of an expired series that are reported late count before the expiry. ``threshold``: micros in the

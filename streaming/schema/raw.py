@@ -261,10 +261,13 @@ ACTIONS = Topic(
     sharded=False,
     raw=True,
     key="id",
-    text="Corporate actions and expiries. They apply to every account's position in the epoch that holds them.",
+    text="Corporate actions and expiries. A split or dividend reaches every position that came before it; announced "
+    "after the day's first price set, what came before that set. A correct or cancel keeps its original's place.",
     columns=(
         _SCHEMA,
         _ID,
+        _optional("version", WHOLE, text="1 for the new, +1 for each correct or cancel; default 1"),
+        _optional("action", TEXT, text="new, correct or cancel; default new"),
         Column("kind", TEXT, text="split, cash_dividend or expiry"),
         Column("instrument", TEXT, text="the stock; for expiry the option series"),
         _optional("numerator", WHOLE, text="split: new units ..."),

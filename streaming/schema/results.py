@@ -55,6 +55,8 @@ ACTIONS = pa.schema(
     [
         ("epoch", I64),
         ("id", TEXT),
+        ("version", I64),
+        ("action", I8),
         ("kind", I8),
         ("instrument", I32),
         ("numerator", I64),
@@ -64,7 +66,8 @@ ACTIONS = pa.schema(
         ("pay_date", I32),
     ]
 )
-"""Corporate actions and expiries in the order they apply."""
+"""The day's corporate actions and expiries, each in its newest version, cancelled ones included, in the order in which
+they first came. ``epoch``: the epoch before whose events an action applies."""
 
 RATES = pa.schema(
     [("kind", I8), ("currency", TEXT), ("instrument", I32), ("tenor_days", I64), ("ex_date", I32), ("value", I64)]

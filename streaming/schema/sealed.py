@@ -159,6 +159,7 @@ ACTIONS = Table(
     ("id",),
     (
         Column("id", TEXT),
+        Column("version", WHOLE),
         Column("kind", TEXT),
         _INSTRUMENT,
         Column("numerator", WHOLE),
@@ -167,7 +168,7 @@ ACTIONS = Table(
         Column("price", MONEY, "currency per unit"),
         Column("pay_date", DAY, required=False),
     ),
-    "The day's corporate actions and expiries.",
+    "The day's effective corporate actions and expiries, each in its newest version.",
 )
 
 PRICES = Table(

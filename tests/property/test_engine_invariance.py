@@ -56,8 +56,15 @@ def events(draw) -> tuple[str, str, bytes]:
 def actions(draw) -> bytes:
     kind = draw(st.sampled_from(["split", "cash_dividend", "expiry"]))
     fields = {"id": f"CA{draw(st.integers(0, 3))}", "kind": kind, "instrument": OPTION if kind == "expiry" else "AAA"}
-    fields |= {"version": 1, "action": "new", "numerator": 3, "denominator": 2, "amount": "0.25", "price": "11.5"}
-    return tiny_day.event(**fields)
+    version, action = draw(st.sampled_from([(1, "new"), (1, "new"), (2, "correct"), (3, "correct"), (2, "cancel")]))
+    fields |= {
+        "version": version,
+        "action": action,
+        "numerator": draw(st.integers(2, 3)),
+        "denominator": 2,
+        "amount": "0.25",
+    }
+    return tiny_day.event(**fields, price=draw(st.sampled_from(["11.5", "9"])))
 
 
 @st.composite

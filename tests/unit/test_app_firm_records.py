@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 
 from streaming.apps.book import BookApp
+from streaming.apps.corporate_actions import CASH_DIVIDEND, EXPIRY, SPLIT
 from streaming.apps.firm_records import FirmRecordsApp, FirmRecordsState
-from streaming.apps.reference import CASH_DIVIDEND, EXPIRY, SPLIT
 from streaming.apps.rules import versions_in_force
+from streaming.apps.sequence import NEW
 from streaming.apps.settlement import Flows, Terms, openings, trades, with_actions
 from streaming.engine.canonical import encode
 from streaming.engine.epochs import Epoch
@@ -49,6 +50,7 @@ def traded(account, instrument, quantity, price, fee=0, exercised=0, epoch=1) ->
 
 def actions(*rows: dict) -> pa.Table:
     blank = {"numerator": 1, "denominator": 1, "amount": 0, "price": 0, "pay_date": -1, "id": "A"}
+    blank |= {"version": 1, "action": NEW}
     return pa.Table.from_pylist([{**blank, **row} for row in rows], schema=results.ACTIONS)
 
 
