@@ -69,6 +69,8 @@ class Clock:
         self._marks = calendar.marks(day) if marks is None else marks
         self._offsets: dict[tuple[str, int], np.ndarray] = {}
         """Of each partition: the next offset after none, one, two ... of the messages that no epoch covers."""
+        self._progress: dict[tuple[str, int], int] = {}
+        """What the epochs answer to; committed with them."""
 
     @property
     def last(self) -> Epoch | None:
@@ -84,7 +86,7 @@ class Clock:
             self._last, until, arrivals, self._marks, self._rules, self._day, self._versions, self._offsets
         )
         if epochs:
-            self._writer.commit([Record(EPOCHS, 0, epoch.encode(), epoch.time) for epoch in epochs])
+            self._writer.commit([Record(EPOCHS, 0, epoch.encode(), epoch.time) for epoch in epochs], self._progress)
             self._last, self._versions = epochs[-1], {}
 
     def waiting(self) -> dict[str, list[np.ndarray]]:

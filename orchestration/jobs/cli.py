@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
+from orchestration.settings import Settings
 from orchestration.stack.paths import DEFAULT_DATA
+from streaming.log import Log
 
 data_option = click.option(
     "--data",
@@ -17,6 +19,9 @@ deployment_option = click.option(
     "--deployment", type=click.Path(path_type=Path, dir_okay=False), help="TOML: which applications are one job."
 )
 name_argument = click.argument("name")
+log_option = click.option(
+    "--log", "log_json", metavar="JSON", help='Where the log is, instead of the stack\'s Kafka: {"kind": ...}.'
+)
 
 
 @click.group("jobs")
@@ -99,3 +104,49 @@ def rescale(name: str, parallelism: int, data: Path, deployment: Path | None) ->
 
     control.rescale(control.Cluster(data), load_deployment(deployment), name, parallelism)
     click.echo(f"{name}: starts at parallelism {parallelism} from its newest cut")
+
+
+@jobs_group.command()
+@data_option
+@log_option
+def clock(data: Path, log_json: str | None) -> None:
+    """Close epochs and mark cuts beside the running jobs, until stopped. A second clock takes over from the first."""
+    from orchestration.jobs import clock as beside
+
+    beside.run(_log(data, log_json))
+
+
+@jobs_group.command()
+@data_option
+@log_option
+@deployment_option
+@click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of the sealed cuts.")
+@click.pass_obj
+def seal(settings: Settings, data: Path, log_json: str | None, deployment: Path | None, store: Path | None) -> None:
+    """Seal each cut as soon as all shards have, until stopped."""
+    import logging
+
+    from orchestration.jobs import sealer
+    from orchestration.jobs.deployment import load_deployment
+    from streaming.engine.sealing import CutStore
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-5s %(message)s")
+    sealer.run(_log(data, log_json), load_deployment(deployment).jobs(), CutStore(store or settings.store))
+
+
+@jobs_group.command()
+@data_option
+@log_option
+def cut(data: Path, log_json: str | None) -> None:
+    """Ask the clock for a cut out of schedule; prints its id once it is marked."""
+    from orchestration import edge
+    from orchestration.jobs.clock import request_cut
+
+    click.echo(request_cut(_log(data, log_json), edge.user()))
+
+
+def _log(data: Path, log_json: str | None) -> Log:
+    from orchestration.jobs.control import Cluster
+    from streaming.log.opening import open_log
+
+    return open_log(log_json or Cluster(data).log_spec)

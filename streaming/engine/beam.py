@@ -41,7 +41,6 @@ from streaming.log.opening import LogSpec, open_log
 T = TypeVar("T")
 NAMESPACE = "plumbline"
 COMPACTION_BYTES = 8 << 20
-"""The inputs since the base are kept up to this size or the base's own, whichever is greater."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,8 @@ class HostedJob:
     polling: Polling = Polling()
     fresh: bool = False
     """Nothing was committed when it was first submitted: until a cut is sealed it may begin at the beginning again."""
+    compaction_bytes: int = COMPACTION_BYTES
+    """The inputs since the base are kept up to this size or the base's own, whichever is greater."""
     run: str = field(default_factory=lambda: uuid4().hex)
     """Tells the live objects of one run of the graph from those of another in the same process."""
 
@@ -220,7 +221,7 @@ class _Apply(beam.DoFn):
         records = [record for stretch in stretches for record in runner.apply(stretch)]
         self._count(stretches)
         size = (since_bytes.read() or 0) + len(data)
-        if size > max(base_bytes.read() or 0, COMPACTION_BYTES):
+        if size > max(base_bytes.read() or 0, self.hosted.compaction_bytes):
             encoded = encode_shard(runner.at)
             base.write(encoded)
             base_bytes.write(len(encoded))
@@ -367,11 +368,13 @@ def as_json(hosted: HostedJob) -> str:
             "through": hosted.through,
             "polling": vars(hosted.polling),
             "fresh": hosted.fresh,
+            "compaction_bytes": hosted.compaction_bytes,
         }
     )
 
 
 def from_json(text: str) -> HostedJob:
     found = json.loads(text)
-    job = JobReference(found["function"], found["arguments"])
-    return HostedJob(found["log"], job, found["shards"], found["through"], Polling(**found["polling"]), found["fresh"])
+    job = JobReference(found.pop("function"), found.pop("arguments"))
+    polling = Polling(**found.pop("polling"))
+    return HostedJob(job=job, polling=polling, **found)

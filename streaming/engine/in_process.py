@@ -8,7 +8,7 @@ from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # by name: DirectRunner would look for Prism
 
-from streaming.engine.beam import NAMESPACE, HostedJob, JobReference, Polling, build, release
+from streaming.engine.beam import COMPACTION_BYTES, NAMESPACE, HostedJob, JobReference, Polling, build, release
 from streaming.log.opening import LogSpec
 
 
@@ -27,9 +27,12 @@ def run_in_process(
     through: int,
     shards: int,
     polling: Polling | None = None,
+    compaction_bytes: int = COMPACTION_BYTES,
 ) -> Counts:
     """Run a job over its log up to epoch ``through``, inclusive; epochs that are committed already stay as they are."""
-    hosted = HostedJob(log, job, shards, through, polling or Polling(), fresh=True)  # the log of a bounded run is whole
+    hosted = HostedJob(  # fresh: the log of a bounded run is whole
+        log, job, shards, through, polling or Polling(), fresh=True, compaction_bytes=compaction_bytes
+    )
     try:
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
         build(pipeline, hosted)

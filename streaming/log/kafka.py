@@ -54,6 +54,10 @@ _LEADERLESS = frozenset(
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
         KafkaError._TIMED_OUT,
         KafkaError._TRANSPORT,
     }
@@ -192,11 +196,21 @@ class KafkaLog:
 
     def progress_of(self, writer: str) -> dict[Partition, int]:
         """The committed progress of a writer, without taking it over."""
-        group = self.kafka_name(writer)
-        asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], require_stable=True)
-        found = asked[group].result(TIMEOUT_S).topic_partitions
+        found = self._group_offsets(self.kafka_name(writer))
         names = {at.topic: at.topic.removeprefix(self._prefix).removeprefix(_PROGRESS) for at in found}
         return {(names[at.topic], at.partition): at.offset for at in found if at.offset >= 0}
+
+    def _group_offsets(self, group: str) -> Sequence[TopicPartition]:
+        """Asked again while the group has no coordinator (the broker has just started, or is lost)."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], require_stable=True)
+            try:
+                return asked[group].result(TIMEOUT_S).topic_partitions
+            except KafkaException as error:
+                if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
+                    raise LogError(f"{self!r}: progress of {group}: {error.args[0].str()}") from None
+                time.sleep(0.05)
 
     def progress_topic(self, key: str) -> str:
         """The topic under which the progress of ``key`` is kept."""

@@ -1,4 +1,4 @@
-"""The small programs that run beside the jobs: archive, watch, submit, sealer."""
+"""What runs beside the jobs: the programs archive, watch and submit; the commands clock and sealer."""
 
 import json
 import threading
@@ -13,16 +13,20 @@ import requests
 from pyarrow import fs
 
 from orchestration.calendar import NEW_YORK
+from orchestration.errors import UserError
+from orchestration.jobs import clock, sealer
+from orchestration.jobs.cli import jobs_group
 from orchestration.jobs.flink import Checkpoint
 from orchestration.jobs.standing import ShardLag, Standing
 from streaming.apps import chain
 from streaming.engine.epochs import EPOCHS, EpochIndex
-from streaming.log import Record
+from streaming.engine.sealing import CutStore
+from streaming.log import FencedError, Record
 from streaming.log.files import FilesLog
+from streaming.schema.raw import CONTROL, FEEDS
 from streaming.schema.raw import EPOCHS as EPOCHS_TOPIC
-from streaming.schema.raw import FEEDS
 
-archive, clock, sealer, submit, watch = map(import_module, ("archive", "clock", "sealer", "submit", "watch"))
+archive, submit, watch = map(import_module, ("archive", "submit", "watch"))
 
 JOB_ID = "0" * 32
 
@@ -343,6 +347,61 @@ def test_a_clock_that_stood_still_closes_the_days_it_missed(desk):
     assert times == sorted(set(times))
 
 
+def cuts_of(desk):
+    return [epoch.cut for epoch in desk.epochs if epoch.cut]
+
+
+def asked(desk, *payloads):
+    desk.log.create({CONTROL.name: 1})
+    desk.log.writer("asking").commit([Record(CONTROL.name, 0, payload, desk.time) for payload in payloads])
+
+
+def test_a_cut_on_request_is_taken_once_with_a_price_set_of_its_own(desk):
+    asked(desk, b'{"request": "cut", "by": "desk"}')
+    desk.tick("2020-03-16T09:00:01")
+    desk.restart()
+    desk.tick("2020-03-16T09:00:02")
+    assert cuts_of(desk) == ["2020-03-16/request-0"]
+    (epoch,) = (epoch for epoch in desk.epochs if epoch.cut)
+    assert (epoch.time, epoch.price_set) == (micros("2020-03-16T09:00:01"), "2020-03-16/090001.0")
+
+
+def test_what_is_no_request_is_passed_over_and_each_request_gets_a_cut(desk, caplog):
+    asked(desk, b"{", b'{"request": "tea"}', b'{"request": "cut"}', b'{"request": "cut"}')
+    for second in range(1, 5):
+        desk.tick(f"2020-03-16T09:00:0{second}")
+    assert cuts_of(desk) == ["2020-03-16/request-2", "2020-03-16/request-3"]
+    assert "control/0 offset 1: expected a request for a cut" in caplog.text
+
+
+def test_a_request_never_takes_the_place_of_a_mark(desk):
+    asked(desk, b'{"request": "cut"}')
+    desk.tick("2020-03-16T09:30:00")
+    assert cuts_of(desk) == ["2020-03-16/0930"]
+    desk.tick("2020-03-16T09:30:00.200")
+    assert cuts_of(desk) == ["2020-03-16/0930", "2020-03-16/request-0"]
+
+
+def test_who_asks_is_told_the_cuts_id_and_is_refused_where_no_clock_runs(desk, monkeypatch):
+    asked(desk)
+    ticking = threading.Timer(0.3, lambda: clock.tick(FilesLog(desk.log.folder), None, lambda: desk.time + 10**6))
+    ticking.start()
+    assert clock.request_cut(FilesLog(desk.log.folder), "desk") == "2020-03-16/request-0"
+    ticking.join()
+    monkeypatch.setattr(clock, "ANSWER_S", 0.0)
+    with pytest.raises(UserError, match="expected a clock that takes the cut"):
+        clock.request_cut(desk.log, "desk")
+
+
+def test_a_second_clock_fences_the_first(desk):
+    desk.arrive("2020-03-16T09:00:00.500")
+    clock.tick(FilesLog(desk.log.folder), None, lambda: micros("2020-03-16T09:00:01"))
+    desk.arrive("2020-03-16T09:00:01.500")
+    with pytest.raises(FencedError):
+        desk.tick("2020-03-16T09:00:02")
+    assert len(desk.epochs) == 1
+
+
 # -------------------------------------------------------------------------------------------------------------- sealer
 
 
@@ -358,11 +417,22 @@ def test_the_sealer_looks_again_until_it_is_stopped(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(sealer.time, "sleep", pause)
-    spec = json.dumps({"kind": "files", "folder": str(tmp_path / "log")})
-    deployment = json.dumps({"shards": 2, "apps": chain.FUSED})
     with pytest.raises(KeyboardInterrupt):
-        sealer.main([spec, str(tmp_path / "store"), deployment])
+        sealer.run(FilesLog(tmp_path / "log"), chain.jobs(), CutStore(tmp_path / "store"))
     assert looks == [sealer.PAUSE_S] * 3
+
+
+@pytest.mark.parametrize("command", ["clock", "seal"])
+def test_clock_and_sealer_are_called_as_the_command_line_has_them(command):
+    called = [
+        container["args"]
+        for pod in manifests.pods(manifests.rendered("production")).values()
+        for container in pod["spec"]["containers"]
+        if container.get("args", [])[:3] == ["plumbline", "jobs", command]
+    ]
+    (arguments,) = called
+    with jobs_group.commands[command].make_context(command, arguments[3:]) as context:
+        assert json.loads(context.params["log_json"])["kind"] == "kafka"
 
 
 def test_every_program_is_found_where_the_manifests_call_it():

@@ -1,6 +1,7 @@
 """The Beam graph in this process gives what the bare loop gives, also when it loses its live states or starts again."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -88,8 +89,8 @@ def expected(tmp_path_factory):
     return found
 
 
-def run(log: FilesLog, through: int = EPOCH_COUNT - 1, polling: Polling | None = None):
-    return run_in_process({"kind": "files", "folder": str(log.folder)}, TALLYING, through, SHARDS, polling)
+def run(log: FilesLog, through: int = EPOCH_COUNT - 1, polling: Polling | None = None, **more: int):
+    return run_in_process({"kind": "files", "folder": str(log.folder)}, TALLYING, through, SHARDS, polling, **more)
 
 
 @pytest.mark.parametrize("epochs_max", [7, 10_000])
@@ -106,10 +107,9 @@ def test_a_worker_that_loses_its_live_states_rebuilds_them_from_beams(
     tmp_path, expected, monkeypatch, compaction_bytes
 ):
     kept = beam._put
-    monkeypatch.setattr(beam, "COMPACTION_BYTES", compaction_bytes)
     monkeypatch.setattr(beam, "_put", lambda key, value: None if key[1] in ("runner", "reader") else kept(key, value))
     log = filled(tmp_path)
-    run(log, polling=Polling(epochs_max=5))
+    run(log, polling=Polling(epochs_max=5), compaction_bytes=compaction_bytes)
     assert published(log) == expected
 
 
@@ -160,6 +160,25 @@ def test_a_state_without_its_progress_is_refused(tmp_path):
     log.writer("tallying-0").commit([], {(EPOCHS, 0): 0})
     with pytest.raises(LostProgressError, match=f"expected progress of epoch {EPOCH_COUNT} or later, found 0"):
         ShardHost(log, index, tally.job(), 0, SHARDS)
+
+
+def test_progress_without_a_state_starts_only_from_a_sealed_cut(tmp_path):
+    log = filled(tmp_path)
+    spec = {"kind": "files", "folder": str(log.folder)}
+    live = beam.HostedJob(spec, TALLYING, SHARDS)
+    assert beam._first_position(live, 0).epoch == 0, "nothing is committed: it is new"
+    run(log, 10)
+    with pytest.raises(LostProgressError, match="tallying/0: expected a state, or a sealed cut to start from"):
+        beam._first_position(live, 0)
+    assert beam._first_position(replace(live, fresh=True), 0).epoch == 0
+    run(log, 30)
+    assert beam._first_position(live, 0).epoch == 20, "behind the cut"
+
+
+def test_a_hosted_job_comes_back_from_its_json():
+    hosted = beam.HostedJob({"kind": "files", "folder": "x"}, TALLYING, SHARDS, 7, Polling(5, 6, 0.5, True), True, 9)
+    again = beam.from_json(beam.as_json(hosted))
+    assert replace(again, run=hosted.run) == hosted
 
 
 @pytest.mark.parametrize("epoch", range(9))

@@ -1,111 +1,232 @@
-"""Beam on real Flink and Kafka: kills, restarts and another parallelism change nothing that the bare loop gives."""
+"""Beam on real Flink and Kafka: kills, restarts and other parallelisms change nothing that the bare loop gives."""
 
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 import psutil
 import pytest
+import requests
 import tally
+import tally_day
+from confluent_kafka.admin import AdminClient
+from live_day import committed, wait_for
 from stack_fixture import RunningStack
-from test_beam_in_process import EPOCH_COUNT, SHARDS, messages, published
 
 from orchestration.errors import UserError
 from orchestration.jobs import control as jobs
 from orchestration.jobs.control import Cluster
 from orchestration.stack import control
+from orchestration.stack import jobs as stack_jobs
 from streaming.engine.beam import HostedJob, JobReference, Polling
-from streaming.engine.epochs import EPOCHS, EpochIndex
+from streaming.engine.epochs import EpochIndex
 from streaming.engine.runner import ShardHost, run_bounded
-from streaming.log import Log
 from streaming.log.files import FilesLog
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
+KILLS = int(os.environ.get("KILLS", "20"))
+SEED = int(os.environ.get("SEED", "5"))
+STEADY_S = int(os.environ.get("STEADY_S", "75"))
+EACH_KILL_S = 400  # at most, on a loaded machine; a wait ends as soon as there is progress
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900 + EACH_KILL_S * KILLS)]
 
 NAME = "tallying"
-PATIENCE_S = 400  # for progress on a loaded machine; a wait ends as soon as there is some
-KILLS = int(os.environ.get("KILLS", "4"))
+SHARDS = 4
+EPOCHS_PER_S = 8.0
+VICTIMS = ("python worker",) * 10 + ("taskmanager-1",) * 4 + ("jobmanager", "job-server", "kafka") * 2
+"""Of twenty kills; all but the worker's bring their own restart, so they take longer."""
+ZOMBIE_S = 30.0
+COMPACTION_BYTES = 16_384
 
 
-def wait_for(what: str, look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not look():
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_S} s"
-        time.sleep(0.2)
+class Tallying:
+    """The tally job on the stack, under a prefix of its own."""
+
+    def __init__(self, stack: RunningStack, function: str = "job"):
+        self.stack, self._function = stack, f"tests.integration.tally:{function}"
+        self.cluster = Cluster(stack.data, f"{uuid4().hex[:8]}.")
+        self.log = self.cluster.log()
+        self.log.create(tally_day.topics(SHARDS))
+        self.index = EpochIndex(self.log)
+
+    def submit(self, parallelism: int = 2) -> str | None:
+        polling = Polling(epochs_max=3, pause_s=0.01)  # many polls, so that a kill meets each of their steps
+        reference = JobReference(self._function, {})
+        made = HostedJob(self.cluster.log_spec, reference, SHARDS, None, polling, compaction_bytes=COMPACTION_BYTES)
+        return jobs.request(self.cluster, NAME, made, parallelism)
+
+    @property
+    def committed(self) -> int:
+        return committed(self.log, self.index, (tally.job(),), SHARDS)
+
+    def passes(self, what: str, epoch: int) -> None:
+        wait_for(what, lambda: self.committed >= epoch, EACH_KILL_S)
+
+    def kill(self, victim: str) -> None:
+        os.kill(self.pid(victim), signal.SIGKILL)
+
+    def pid(self, victim: str) -> int:
+        found = control.status(self.stack.data)
+        assert found is not None
+        pids = {service["name"]: service["pid"] for service in found.services}
+        if victim in pids:
+            return pids[victim]
+        workers = wait_for("a worker", lambda: psutil.Process(pids["worker-pool-1"]).children())
+        return workers[-1].pid
+
+    def published(self, count: int) -> tuple[list, list]:
+        return tally_day.published(self.log, SHARDS, count)
 
 
-def hosted(cluster: Cluster) -> HostedJob:
-    polling = Polling(epochs_max=3, pause_s=0.01)  # many polls, so that a kill meets each of their steps
-    return HostedJob(cluster.log_spec, JobReference("tests.integration.tally:job", {}), SHARDS, None, polling)
+@pytest.fixture
+def tallying(stack: RunningStack) -> Iterator[Tallying]:
+    made = Tallying(stack)
+    yield made
+    jobs.cancel(made.cluster, NAME)
+    made.log.close()
 
 
-def committed(log: Log, index: EpochIndex) -> int:
-    index.refresh()
-    return min(index.number_at(log.progress_of(f"{NAME}-{shard}").get((EPOCHS, 0), 0)) for shard in range(SHARDS))
-
-
-def victim(stack: RunningStack, kind: str) -> int:
-    found = control.status(stack.data)
-    assert found is not None
-    pids = {service["name"]: service["pid"] for service in found.services}
-    if kind == "taskmanager":
-        return pids["taskmanager-1"]
-    workers = psutil.Process(pids["worker-pool-1"]).children()
-    return workers[-1].pid if workers else pids["taskmanager-1"]
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    log = FilesLog(tmp_path_factory.mktemp("bare"))
-    fill(log, 0, EPOCH_COUNT)
+def undisturbed(folder: Path, count: int) -> tuple[list, list]:
+    """What the bare loop gives for so many epochs."""
+    log = FilesLog(folder)
+    tally_day.fill(log, count, SHARDS)
     index = EpochIndex(log)
-    run_bounded([ShardHost(log, index, tally.job(), shard, SHARDS) for shard in range(SHARDS)], EPOCH_COUNT - 1)
-    return published(log)
+    run_bounded([ShardHost(log, index, tally.job(), shard, SHARDS) for shard in range(SHARDS)], count - 1)
+    return tally_day.published(log, SHARDS, count)
 
 
-def fill(log: Log, first: int, stop: int) -> None:
-    """Append epochs [first, stop) with their events, the ends as the log has them."""
-    log.create(dict.fromkeys(tally.RAW, SHARDS) | {EPOCHS: 1} | tally.job().topics(SHARDS))
-    writer = log.writer("filling")
-    for number in range(first, stop):
-        events, epoch = messages(number)
-        writer.commit(events)
-        writer.commit([epoch({topic: tuple(log.end(topic, s) for s in range(SHARDS)) for topic in tally.RAW})])
-
-
-def test_kills_a_restart_and_another_parallelism_leave_every_epoch_exactly_once(stack, expected):
-    cluster = Cluster(stack.data, f"{uuid4().hex[:8]}.")
-    log, random = cluster.log(), np.random.default_rng(int(os.environ.get("SEED", "5")))
-    steps = np.linspace(0, EPOCH_COUNT, KILLS + 4).astype(int).tolist()
-    fill(log, 0, steps[1])
-    index = EpochIndex(log)
-    assert jobs.request(cluster, NAME, hosted(cluster), 2) is None
+def test_kills_at_random_moments_under_load_leave_every_epoch_exactly_once(tallying: Tallying, tmp_path: Path) -> None:
+    random = np.random.default_rng(SEED)
+    victims = [VICTIMS[i % len(VICTIMS)] for i in range(KILLS)]
+    random.shuffle(victims)
+    tally_day.fill(tallying.log, 10, SHARDS)
+    assert tallying.submit() is None
     with pytest.raises(UserError, match="running or to be run already"):
-        jobs.request(cluster, NAME, hosted(cluster), 2)
-    wait_for("the first epochs", lambda: committed(log, index) >= steps[1])
-    for i in range(KILLS):
-        fill(log, steps[1 + i], steps[2 + i])
-        time.sleep(float(random.uniform(0, 3)))  # anywhere: in a poll, in a transaction, in a checkpoint
-        os.kill(victim(stack, ("worker", "taskmanager")[i % 2]), signal.SIGKILL)
-        wait_for(f"caught up after kill {i + 1}", lambda i=i: committed(log, index) >= steps[2 + i])
-
-    savepoint = jobs.stop(cluster, NAME)
-    fill(log, steps[-3], steps[-2])
-    assert jobs.request(cluster, NAME, hosted(cluster), 2) == savepoint
-    wait_for("caught up after the restart", lambda: committed(log, index) >= steps[-2])
-
-    jobs.stop(cluster, NAME)
-    fill(log, steps[-2], EPOCH_COUNT)
-    assert jobs.request(cluster, NAME, hosted(cluster), 1) is None  # from the newest cut, never from the savepoint
-    wait_for("caught up at another parallelism", lambda: committed(log, index) >= EPOCH_COUNT)
-    jobs.stop(cluster, NAME)
-    assert published(log) == expected
+        tallying.submit()
+    tallying.passes("the first epochs", 10)
+    with tally_day.SteadyFeed(tallying.cluster.log, SHARDS, 10, EPOCHS_PER_S) as feed:
+        for i, victim in enumerate(victims):
+            time.sleep(float(random.uniform(0, 3)))  # anywhere: in a poll, in a transaction, in a checkpoint
+            at = feed.count
+            tallying.kill(victim)
+            tallying.passes(f"progress after kill {i + 1}, of {victim}", at + 1)
+    tallying.passes("everything", feed.count)
+    assert tallying.published(feed.count) == undisturbed(tmp_path, feed.count)
 
 
-def test_stopping_a_job_that_does_not_run_is_refused(stack: RunningStack):
+def test_a_worker_that_slept_while_another_took_over_is_fenced(tallying: Tallying, tmp_path: Path) -> None:
+    tally_day.fill(tallying.log, 10, SHARDS)
+    tallying.submit()
+    tallying.passes("the first epochs", 10)
+    with tally_day.SteadyFeed(tallying.cluster.log, SHARDS, 10, EPOCHS_PER_S) as feed:
+        zombie = psutil.Process(tallying.pid("python worker"))
+        zombie.suspend()
+        asleep = time.monotonic()
+        tallying.kill("taskmanager-1")
+        tallying.passes("progress without the zombie", feed.count + 1)
+        time.sleep(max(0.0, ZOMBIE_S - (time.monotonic() - asleep)))
+        assert zombie.status() == psutil.STATUS_STOPPED
+        zombie.resume()
+        tallying.passes("progress beside the zombie", feed.count + 10)
+        wait_for("the end of the zombie", lambda: not zombie.is_running() or zombie.status() == psutil.STATUS_ZOMBIE)
+    tallying.passes("everything", feed.count)
+    assert tallying.published(feed.count) == undisturbed(tmp_path, feed.count)
+
+
+def test_the_proof_finds_the_duplicates_of_a_weakened_committer(stack: RunningStack, tmp_path: Path) -> None:
+    careless = Tallying(stack, "careless_job")
+    tally_day.fill(careless.log, 10, SHARDS)
+    careless.submit()
+    careless.passes("the first epochs", 10)
+    try:
+        with tally_day.SteadyFeed(careless.cluster.log, SHARDS, 10, EPOCHS_PER_S) as feed:
+            at = feed.count
+            careless.passes("some more", at + 10)  # with something committed behind the newest checkpoint
+            careless.kill("python worker")
+            careless.passes("progress", feed.count + 10)
+        careless.passes("everything", feed.count)
+        expected = undisturbed(tmp_path, feed.count)
+        with pytest.raises(AssertionError, match="twice, or a gap"):
+            assert careless.published(feed.count) == expected
+    finally:
+        jobs.cancel(careless.cluster, NAME)
+        careless.log.close()
+
+
+def test_a_restart_and_one_two_four_two_parallel_parts_change_nothing(tallying: Tallying, tmp_path: Path) -> None:
+    tally_day.fill(tallying.log, 30, SHARDS)
+    tallying.submit(1)
+    tallying.passes("the first epochs", 30)
+    savepoint = jobs.stop(tallying.cluster, NAME)
+    tally_day.fill(tallying.log, 45, SHARDS)
+    assert tallying.submit(1) == savepoint
+    tallying.passes("caught up after the restart", 45)
+    for step, parallelism in enumerate((2, 4, 2)):
+        jobs.stop(tallying.cluster, NAME)
+        count = 65 + 20 * step
+        tally_day.fill(tallying.log, count, SHARDS)
+        assert tallying.submit(parallelism) is None, "from the newest cut, never from the savepoint"
+        tallying.passes(f"caught up at parallelism {parallelism}", count)
+    assert tallying.published(count) == undisturbed(tmp_path, count)
+
+
+def test_progress_without_state_and_state_without_progress_are_refused_by_name(tallying: Tallying) -> None:
+    tally_day.fill(tallying.log, 10, SHARDS, tally_day.no_cut)
+    tallying.submit()
+    tallying.passes("the first epochs", 10)
+    savepoint = jobs.stop(tallying.cluster, NAME)
+
+    with pytest.raises(UserError, match="expected a sealed cut or a savepoint to go on from, found neither"):
+        tallying.submit(1)  # at another parallelism the savepoint does not count
+
+    admin = AdminClient({"bootstrap.servers": tallying.stack.bootstrap_servers})
+    groups = [tallying.log.kafka_name(f"{NAME}-{shard}") for shard in range(SHARDS)]
+    for done in admin.delete_consumer_groups(groups).values():
+        done.result(30)
+    tally_day.fill(tallying.log, 12, SHARDS, tally_day.no_cut)
+    assert tallying.submit() == savepoint
+    state, cause = wait_for(
+        "the refusal", lambda: found if (found := jobs.standing(tallying.cluster, NAME))[1] else None
+    )
+    assert state != "FINISHED"
+    assert "LostProgressError: tallying-" in cause
+    assert "expected epoch 0 to be next, found 10" in cause
+
+
+def test_the_size_of_checkpoints_stays_flat_under_steady_input(tallying: Tallying, capsys) -> None:
+    tally_day.fill(tallying.log, 10, SHARDS)
+    tallying.submit()
+    tallying.passes("the first epochs", 10)
+    sizes: dict[int, tuple[float, int]] = {}
+    begin = time.monotonic()
+    with tally_day.SteadyFeed(tallying.cluster.log, SHARDS, 10, EPOCHS_PER_S) as feed:
+        while time.monotonic() - begin < STEADY_S:
+            time.sleep(1)
+            for made in completed_checkpoints(tallying):
+                sizes.setdefault(made["id"], (time.monotonic() - begin, made["checkpointed_size"]))
+    tallying.passes("everything", feed.count)
+    at, size = (np.array(column, float) for column in zip(*(sizes[i] for i in sorted(sizes)), strict=True))
+    slope = np.polyfit(at, size, 1)[0] * 60
+    with capsys.disabled():
+        print(
+            f"\n{len(size)} checkpoints in {STEADY_S} s: {size.min():,.0f} to {size.max():,.0f} bytes, {slope:+,.0f}/min"
+        )
+    third = len(size) // 3
+    assert third >= 3
+    grown = size[-third:].max() - size[:third].max()
+    assert grown <= SHARDS * COMPACTION_BYTES, "what is kept beside the base is bounded for each shard"
+
+
+def completed_checkpoints(tallying: Tallying) -> list[dict]:
+    spec = next(spec for spec in stack_jobs.wanted(tallying.stack.plan.paths) if spec.name == NAME)
+    answer = requests.get(f"{tallying.stack.flink_rest}/jobs/{spec.job_id}/checkpoints", timeout=10).json()
+    return [made for made in answer["history"] if made["status"] == "COMPLETED"]
+
+
+def test_stopping_a_job_that_does_not_run_is_refused(stack: RunningStack) -> None:
     with pytest.raises(UserError, match="job absent: expected one of the running jobs"):
         jobs.stop(Cluster(Path(stack.data)), "absent")
