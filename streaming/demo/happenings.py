@@ -90,8 +90,8 @@ def after_close(world: World) -> Iterator[Batch]:
     times = day.at(16, 5) + np.arange(len(rows), dtype=np.int64) * 1_000
     prices = (world.close[universe.underlying[rows]] / MICRO).tolist()
     expiries = [
-        {"id": f"CA-X{n:05d}", "kind": "expiry", "instrument": universe.id[row], "price": price,
-         "business_date": str(day.business_date)}
+        {"id": f"CA-X{n:05d}", "version": 1, "action": "new", "kind": "expiry", "instrument": universe.id[row],
+         "price": price, "business_date": str(day.business_date)}
         for n, (row, price) in enumerate(zip(rows.tolist(), prices))
     ]  # fmt: skip
     yield ACTIONS.name, times + 10_000, "", events(ACTIONS.version, expiries, np.full(len(rows), day.close))

@@ -136,7 +136,7 @@ def _fx(world: World, time: int, sequence: int) -> Batch:
 def _actions(world: World) -> Batch:
     """The split and the dividend take effect at the open, before any trade of the day."""
     day = world.day
-    common = {"business_date": str(day.business_date)}
+    common = {"version": 1, "action": "new", "business_date": str(day.business_date)}
     rows = [
         {"id": "CA-SPLIT", "kind": "split", "instrument": SPLIT, "numerator": SPLIT_FACTOR, "denominator": 1,
          "price": float(world.universe.previous[world.universe.row(SPLIT)]), **common},

@@ -6,7 +6,7 @@ applications, sealing, suites and gate are the real ones. The suites run in this
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -43,17 +43,19 @@ class Judged:
 
 
 def closing_marks(spec: DaySpec) -> list[Mark]:
-    """The cut at the closing bell and the end of day, and a price set before, for the day's path."""
+    """The cut at the closing bell and the end of day, and a price set before, for the day's path; and the price set of
+    the opening bell, before which late splits and dividends count."""
     marks = calendar.marks(spec.date)
     first = next(place for place, mark in enumerate(marks) if mark.cut.endswith("/1600"))
-    return marks[first - 1 :]
+    return [replace(marks[0], cut=""), *marks[first - 1 :]]
 
 
 def minutes_of(spec: DaySpec, first: str, last: str) -> list[Mark]:
     """The closing marks, and every minute between two New York times (``10:45``): a stretch of the day's path."""
     begin, end = f"{spec.date}/{first.replace(':', '')}00", f"{spec.date}/{last.replace(':', '')}00"
     marks = [mark for mark in calendar.marks(spec.date) if begin <= mark.price_set <= end]
-    return [*(Mark(mark.time, mark.price_set) for mark in marks), *closing_marks(spec)]
+    opening, *closing = closing_marks(spec)
+    return [opening, *(Mark(mark.time, mark.price_set) for mark in marks), *closing]
 
 
 class FaultyDay:
