@@ -14,14 +14,23 @@ import pyarrow as pa
 
 from streaming.apps import views
 from streaming.apps.book import CASH_KINDS
-from streaming.apps.firm_carry import Carry, closed, open_at
+from streaming.apps.firm_carry import Carry, open_at
 from streaming.apps.firm_checks import reconcile, sealed_checks
+from streaming.apps.firm_close import EndOfDay, close
 from streaming.apps.firm_headlines import deposits_due, segregation, stress_headlines
 from streaming.apps.firm_inputs import Ids, Records, balance_sheet, book, calendar, codes, numbers, stock_record, summed
 from streaming.apps.firm_options import scan_table
 from streaming.apps.firm_parameters import parameters_table
-from streaming.apps.firm_statements import headlines_table, inputs_table, lines_table, notices_table, statements
+from streaming.apps.firm_statements import (
+    Statement,
+    headlines_table,
+    inputs_table,
+    lines_table,
+    notices_table,
+    statements,
+)
 from streaming.apps.firm_stress import stress_table
+from streaming.apps.firm_view import FirmView, account_equity, padded_values, whole_valuation
 from streaming.apps.rules import rules_in_force
 from streaming.engine.canonical import decimal_to_int64
 from streaming.engine.epochs import Epoch
@@ -32,6 +41,7 @@ from streaming.risk.capital.inputs import Book, Cut, Elections
 from streaming.risk.capital.marking import marks, rates
 from streaming.risk.capital.options_haircut import ScanTable
 from streaming.risk.margin.groups import MarginGroups
+from streaming.risk.market import PriceSet
 from streaming.risk.money import fraction
 from streaming.risk.reference import AccountKind, Accounts, Instruments, MarginType
 from streaming.risk.rulebook import Rules
@@ -41,7 +51,7 @@ ELECTIONS = Elections()
 """The alternative method, theoretical options haircut, daily reserve computation; a prime broker."""
 _EPOCH_DAY = date(1970, 1, 1)
 _SEALED = {
-    "positions.sealed": ("positions", "cash"),
+    "positions.sealed": ("positions", "cash", "trades"),
     "exposure.sealed": ("pnl",),
     "margin.sealed": ("margin", "margin_lines"),
     "stress.sealed": ("stress",),
@@ -54,7 +64,7 @@ _RECORDS = {
     ),
     "ledger": (
         ("line", "reference", "currency", "account_kind", "party"),
-        {"amount": "sum", "secured": "sum", "since": "min"},
+        {"amount": "sum", "secured": "sum", "since": "min", "due": "max"},
     ),
     "cash": (("account", "currency", "kind"), {"amount": "sum"}),
     "settlements": (("instrument", "settle"), {"quantity": "sum"}),
@@ -86,7 +96,7 @@ class FirmState:
 
 
 class FirmApp:
-    """Capital of the firm at every cut."""
+    """Capital of the firm at every cut; at the end of day also what ``firm_close`` computes from it."""
 
     name = "capital"
     inputs = ("reference", "price_sets", "valuation", "firm_records", *_SEALED)
@@ -110,9 +120,11 @@ class FirmApp:
         instruments, accounts = self._instruments(state.instruments), self._accounts(state.accounts)
         groups = self._groups(instruments, rules_in_force(stretch.versions))
         firm = _Firm(state, stretch, instruments, accounts, groups)
-        state.tables = firm.tables()
-        if stretch.last.cut.endswith("/eod"):
-            state.carry = firm.carried()
+        if views.is_end_of_day(stretch.last):
+            end_of_day = firm.end_of_day()
+            state.tables, state.carry = firm.tables(end_of_day.statements) | end_of_day.tables, end_of_day.carry
+        else:
+            state.tables = firm.tables()
         return state, {}
 
     def seal(self, state: FirmState, epoch: Epoch) -> Mapping[str, pa.Table]:
@@ -131,6 +143,7 @@ class _Firm:
         groups: MarginGroups,
     ) -> None:
         self.rules: Rules = rules_in_force(stretch.versions)
+        self.state, self.stretch, self.groups = state, stretch, groups
         market = views.market(stretch, len(instruments))
         self.instruments, self.accounts, self.market = instruments, accounts, market
         self.day = (stretch.last.day - _EPOCH_DAY).days
@@ -152,7 +165,7 @@ class _Firm:
         self.carry = open_at(state.carry, self.day, *self._deficiencies())
         self.record = stock_record(self.records, instruments, market, self.day)
         self.checks = reconcile(self.books, self.part, self.record, self.records, self.rows, self.ids, market)
-        self.ledger = self._ledger(self._scan(state, stretch, groups))
+        self.ledger = self._ledger(self._scan(market))
         self.capital: Capital = compute(self.part, instruments, accounts, self.ledger, self.cut, ELECTIONS, self.rules)
 
     def _books(self) -> list[Book]:
@@ -183,15 +196,15 @@ class _Firm:
             np.concatenate([decimal_to_int64(table[column]) for table in tables] or [none]),
         )
 
-    def _scan(self, state: FirmState, stretch: Stretch, groups: MarginGroups) -> ScanTable | None:
-        """Model values for the haircut on the firm's own options; None without a valuation."""
-        valued = stretch.tables("valuation", "valuation")
+    def _scan(self, prices: PriceSet) -> ScanTable | None:
+        """Model values around ``prices`` for the haircut on the firm's own options; None without a valuation."""
+        valued = self.stretch.tables("valuation", "valuation")
         if not valued:
             return None
         vol = np.zeros(len(self.instruments), np.int64)
         vol[: valued[-1].num_rows] = valued[-1]["vol"].to_numpy()
-        house = self.part.securities.net[AccountKind.HOUSE]
-        return scan_table(house, self.instruments, self.market, groups, state.rates, vol, stretch.last, self.rules)
+        house, epoch = self.part.securities.net[AccountKind.HOUSE], self.stretch.last
+        return scan_table(house, self.instruments, prices, self.groups, self.state.rates, vol, epoch, self.rules)
 
     def _ledger(self, scan: ScanTable | None) -> Ledger:
         return Ledger(
@@ -235,9 +248,9 @@ class _Firm:
         rate, _ = rates(currency, self.market)
         return np.asarray(fraction(amount, rate), np.int64)
 
-    def tables(self) -> dict[str, pa.Table]:
-        """Everything that is sealed."""
-        found = statements(self.capital)
+    def tables(self, more_statements: Sequence[Statement] = ()) -> dict[str, pa.Table]:
+        """What is sealed at every cut, with further statements of the end of day."""
+        found = (*statements(self.capital), *more_statements)
         failing = len(self.checks.failing)
         more = {
             "reconciliation_differences": (failing, "rows", "Reconciliation rows that do not balance"),
@@ -255,6 +268,42 @@ class _Firm:
             "parameters": parameters_table(self.rules),
         }
 
-    def carried(self) -> Carry:
-        """What the next day has to know of this end of day."""
-        return closed(self.carry, self.day, self.cut.sessions, (self.capital.customer, self.capital.pab))
+    def end_of_day(self) -> EndOfDay:
+        """What is computed at the end of day only, and what the next day has to know of it."""
+        return close(self.view(), self.carry)
+
+    def view(self) -> FirmView:
+        """The cut as the computations of the end of day take it."""
+        count = len(self.instruments)
+        account, excess = self._by_account("margin", "excess")
+        by_account = np.zeros(len(self.accounts), np.int64)
+        by_account[account] = excess
+        valued = self.stretch.tables("valuation", "valuation")
+        daily = np.zeros(count, np.int64)
+        if valued and "daily_vol" in valued[-1].column_names:
+            daily[: valued[-1].num_rows] = valued[-1]["daily_vol"].to_numpy()
+        history = self.stretch.tables("valuation", "history")
+        return FirmView(
+            epoch=self.stretch.last,
+            rules=self.rules,
+            elections=ELECTIONS,
+            instruments=self.instruments,
+            accounts=self.accounts,
+            ids=self.ids,
+            market=self.market,
+            cut=self.cut,
+            books=self.books,
+            ready=self.ready,
+            part=self.part,
+            ledger=self.ledger,
+            records=self.records,
+            rows=self.rows,
+            excess=by_account,
+            equity=account_equity(self.books, self.ready, self.market),
+            capital=self.capital,
+            scan=self._scan,
+            valuation=whole_valuation(self.stretch, self.market.id, count),
+            daily_vol=daily,
+            history=padded_values(views.matrix(history[-1]), count) if history else None,
+            rates=self.state.rates,
+        )

@@ -10,7 +10,8 @@ from streaming.apps import stress, var, views
 from streaming.apps.firm_headlines import var_zone
 from streaming.apps.firm_statements import headline_rows
 from streaming.apps.losses import group_losses, part_names, scopes, sectors
-from streaming.apps.margin_house import limit_rows
+from streaming.apps.margin_limits import CLIENT, Breaches, breach_rows, evaluated
+from streaming.apps.policies import Policies, policies_of
 from streaming.apps.revaluation import market_index, price_history
 from streaming.apps.rules import rules_in_force
 from streaming.apps.tables import build
@@ -32,8 +33,9 @@ from streaming.schema.model import MONEY, Table
 
 _SEALED: tuple[Table, ...] = (sealed.STRESS_TOTALS, sealed.VAR, sealed.VAR_COMPONENTS, sealed.VAR_BACKTEST)
 _SEALED += (sealed.LIMITS, sealed.HEADLINES)
-_FIRM, _CLIENT = "firm", "client"
-_MARGIN = "margin.sealed"
+_FIRM = "firm"
+_LIVE, _MARGIN = "margin", "margin.sealed"
+_CLIENT_METRICS = ("house_requirement",)
 
 
 def _nothing() -> dict[str, pa.Table]:
@@ -47,6 +49,12 @@ class FirmRiskState:
     instruments: pa.Table = field(default_factory=results.INSTRUMENTS.empty_table)
     accounts: pa.Table = field(default_factory=results.ACCOUNTS.empty_table)
     closes: pa.Table = field(default_factory=results.CLOSES.empty_table)
+    policies: pa.Table = field(default_factory=results.POLICIES.empty_table)
+    day: str = ""
+    sets: tuple = ()
+    """Ids of the day's price sets, in order."""
+    breaches: Breaches = field(default_factory=Breaches)
+    """Limits on clients that the day has reached; a client is known by the code of its first account."""
     sealed: dict = field(default_factory=_nothing)
     """Sealed table by name."""
 
@@ -55,21 +63,27 @@ class FirmRiskApp:
     """Stress and VaR above the account."""
 
     name = "firm_risk"
-    inputs = ("reference", "stress", "var", _MARGIN)
+    inputs = ("reference", "stress", "var", _LIVE, _MARGIN)
     sharded = False
     state = FirmRiskState
 
     def __init__(self) -> None:
         self._instruments, self._accounts = views.instruments_view(), views.accounts_view()
-        self._history = views.Cached(price_history)
+        self._history, self._policies = views.Cached(price_history), views.Cached(policies_of)
+        self._clients = views.Cached(_client_limits_by_code)
 
     def empty(self, shard: int, shards: int) -> FirmRiskState:
         return FirmRiskState()
 
     def apply(self, state: FirmRiskState, stretch: Stretch) -> tuple[FirmRiskState, Mapping[str, pa.Table]]:
-        for name in ("instruments", "accounts", "closes"):
+        for name in ("instruments", "accounts", "closes", "policies"):
             for table in stretch.tables("reference", name):
                 setattr(state, name, table)
+        if stretch.last.day.isoformat() != state.day:
+            state.day, state.sets, state.breaches = stretch.last.day.isoformat(), (), Breaches()
+        live = stretch.tables(_LIVE, "live")
+        if live:
+            self._look_at_clients(state, live, stretch)
         if not stretch.last.cut:
             return state, {}
         state.sealed = _nothing()
@@ -79,7 +93,8 @@ class FirmRiskApp:
             state.sealed["stress_totals"] = _stress(stretch, pairs, instruments, accounts)
         rules, house = rules_in_force(stretch.versions), stretch.tables(_MARGIN, "margin_house")
         if house:
-            state.sealed["limits"] = _client_limits(pa.concat_tables(house), accounts, rules)
+            policies = self._policies(state.policies)
+            state.sealed["limits"] = _client_limits(pa.concat_tables(house), accounts, policies, rules)
         vectors = stretch.tables("var", "vectors")
         if vectors:
             found = _joined(vectors)
@@ -91,8 +106,20 @@ class FirmRiskApp:
                 state.sealed["headlines"] = headline_rows(var_zone(state.sealed["var_backtest"], rules))
         return state, {}
 
+    def _look_at_clients(self, state: FirmRiskState, live: list[pa.Table], stretch: Stretch) -> None:
+        """Take note of the limits on clients that a price set reaches: what all their accounts must hold together."""
+        accounts, policies = self._accounts(state.accounts), self._policies(state.policies)
+        first, limited = self._clients(policies, accounts, rules_in_force(stretch.versions))
+        value = np.zeros(len(accounts), np.int64)
+        for rows in live:
+            np.add.at(value, first[rows["account"].to_numpy()], rows["house"].to_numpy())
+        state.sets = (*state.sets, stretch.last.price_set)
+        state.breaches.observe(0, limited.status(value), value, len(state.sets) - 1)
+
     def seal(self, state: FirmRiskState, epoch: Epoch) -> Mapping[str, pa.Table]:
-        return state.sealed
+        names = state.accounts["client"].combine_chunks().to_numpy(zero_copy_only=False)
+        breaches = breach_rows(state.breaches, _CLIENT_METRICS, CLIENT, names, state.sets)
+        return {**state.sealed, "limit_breaches": breaches}
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,15 +255,23 @@ def _components(level: _Level, pnl: np.ndarray, exposure: np.ndarray, confidence
     return build(sealed.VAR_COMPONENTS, columns)
 
 
-def _client_limits(house: pa.Table, accounts: Accounts, rules: Rules) -> pa.Table:
+def _client_limits(house: pa.Table, accounts: Accounts, policies: Policies, rules: Rules) -> pa.Table:
     """The limits on clients in force at the rule date: house requirement of all their accounts together."""
     code = {str(id_): number for number, id_ in enumerate(accounts.id)}
     account = np.array([code[id_] for id_ in house["account"].to_pylist()], np.int64)
     clients, of = np.unique(accounts.client[account].astype(str), return_inverse=True)
     requirement = regrouped(decimal_to_int64(house["house_requirement"])[:, None], of, len(clients))[:, 0]
-    metrics = {("house_requirement", _CLIENT): limits.Metric(clients.astype(object), requirement)}
-    chosen = tuple(limit for limit in limits.sample_limits() if limit.level == _CLIENT)
-    return limit_rows(limits.evaluate(chosen, metrics, rules.rule_date))
+    return evaluated(policies, CLIENT, {_CLIENT_METRICS[0]: (clients.astype(object), requirement)}, rules)
+
+
+def _client_limits_by_code(
+    policies: Policies, accounts: Accounts, rules: Rules
+) -> tuple[np.ndarray, limits.Thresholds]:
+    """By account code: the code of its client's first account, and there the limit that stands for the client."""
+    _, first, of = np.unique(accounts.client.astype(str), return_index=True, return_inverse=True)
+    found = limits.thresholds(policies.limits, _CLIENT_METRICS[0], CLIENT, accounts.client, rules.rule_date)
+    leads = first[of] == np.arange(len(of))
+    return first[of], limits.Thresholds(found.amber, found.red, found.limited & leads)
 
 
 def _backtest(

@@ -140,7 +140,7 @@ def lines_table(found: Iterable[Statement], rules: Rules) -> pa.Table:
         "code": [line.code for _, _, line in numbered],
         "label": [line.name for _, _, line in numbered],
         "rule": ["" if line.explained is None else line.explained.rule for _, _, line in numbered],
-        "evidence": [evidence(line.code, rules) for _, _, line in numbered],
+        "evidence": [evidence(line, rules) for _, _, line in numbered],
         "formula": ["not supplied" if line.explained is None else line.explained.strategy for _, _, line in numbered],
     }
     return build(sealed.CAPITAL_LINES, _arrays(sealed.CAPITAL_LINES, columns) | {"amount": _money(values)})
@@ -222,9 +222,11 @@ def headline_rows(figures: Mapping[str, tuple[int, str, str]]) -> pa.Table:
     return build(sealed.HEADLINES, _arrays(sealed.HEADLINES, columns) | {"value": values})
 
 
-def evidence(code: str, rules: Rules) -> str:
-    """The weakest mark of the parameters behind a line; V where it only adds up what others give."""
-    marks = [rules.parameter(name).evidence for name in _PARAMETERS.get(code, ())]
+def evidence(line: StatementLine, rules: Rules) -> str:
+    """The mark that the line states; else the weakest of the parameters behind it, V where it only adds up others."""
+    if line.explained is not None and "evidence" in line.explained.inputs:
+        return str(line.explained.inputs["evidence"])
+    marks = [rules.parameter(name).evidence for name in _PARAMETERS.get(line.code, ())]
     return max(marks, key=_WEAKEST_LAST.index, default="V")
 
 

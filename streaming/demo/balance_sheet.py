@@ -12,7 +12,7 @@ from streaming.risk.money import MICRO
 
 ASSETS = frozenset(
     {"cash", "receivable", "dividend_receivable", "fixed_asset", "prepaid", "membership", "unmarketable_investment",
-     "clearing_deposit", "reserve_deposit", "option_margin", "operational"}
+     "clearing_deposit", "reserve_deposit", "option_margin", "operational", "reverse_repo"}
 )  # fmt: skip
 """The other lines are liabilities and equity. Amounts are positive in the sense of their line."""
 
@@ -90,6 +90,8 @@ def build(world: World, items: list[Item]) -> list[Entry]:
         Entry("payable", "ACCRUALS", scale // 4),
         Entry("cash", "CASH-EUR", _euro(world), currency="EUR", counterparty="BANK2", party="bank"),
         Entry("ownership_equity", "EQUITY", 14 * scale),
+        Entry("repo_payable", "REPO-EQUITIES", scale // 2, counterparty=BANK, due=world.day.coming[4], party="bank"),
+        Entry("reverse_repo", "REVERSE-EQUITIES", scale // 4, counterparty=BANK, due=world.day.coming[4], party="bank"),
     ]
     rounded = [Entry(e.line, e.reference, e.amount // 10_000 * 10_000, *_rest(e)) for e in fixed]
     gap = have.credits + have.received - have.debits - have.paid - have.inventory - net_assets(rounded, "USD")

@@ -4,10 +4,12 @@ Amounts are in the currency of the row, or in the reporting currency (USD) where
 """
 
 from streaming.schema.model import DAY, FINE, FLAG, INSTANT, MONEY, RATE, TEXT, WHOLE, Column, Table
+from streaming.schema.transactions import TRANSACTION_FIELDS
 
 _ACCOUNT = Column("account", TEXT, text="account id")
 _INSTRUMENT = Column("instrument", TEXT, text="instrument id")
 _CURRENCY = Column("currency", TEXT, text="ISO 4217")
+_FIELDS = tuple(enumerate(TRANSACTION_FIELDS, 1))
 
 COUNTS = Table(
     "counts",
@@ -493,6 +495,42 @@ LIMITS = Table(
     "Limits against their metrics. Amber below red: high values breach; amber above red: low values do.",
 )
 
+POLICIES = Table(
+    "policies",
+    ("id",),
+    (
+        Column("id", TEXT),
+        Column("kind", TEXT, text="limit or add_on"),
+        Column("scope", TEXT, text="firm, or account or client and name"),
+        Column("metric", TEXT),
+        Column("amber", MONEY, "USD or ratio", required=False),
+        Column("red", MONEY, "USD or ratio", required=False),
+        Column("amount", MONEY, "USD", "of an add-on", required=False),
+        Column("share", RATE, "of the risk-based requirement", "of an add-on", required=False),
+        Column("owner", TEXT, text="who set it and answers for it"),
+        Column("why", TEXT),
+        Column("valid_from", DAY),
+        Column("valid_to", DAY, text="last day, inclusive", required=False),
+    ),
+    "Limits and discretionary add-ons as the house has set them, also those that are over.",
+)
+
+LIMIT_BREACHES = Table(
+    "limit_breaches",
+    ("metric", "level", "name"),
+    (
+        Column("metric", TEXT),
+        Column("level", TEXT, text="account or client"),
+        Column("name", TEXT),
+        Column("status", TEXT, text="at the cut: GREEN, AMBER or RED"),
+        Column("worst", TEXT, text="of the day so far: AMBER or RED"),
+        Column("first_price_set", TEXT, text="the first of the day at which the limit was reached"),
+        Column("worst_price_set", TEXT, text="the first of the day at which it stood at its worst"),
+        Column("worst_value", MONEY, "USD or ratio", "there"),
+    ),
+    "Limits that were reached at a price set of the day, whether or not they still are.",
+)
+
 MARGIN_PATH = Table(
     "margin_path",
     ("account", "price_set"),
@@ -596,11 +634,235 @@ STRESS_FIRM = Table(
             "net_capital_after",
             MONEY,
             "USD",
-            "net capital less the house loss and the client shortfall; haircuts as at the cut",
+            "net capital less the house loss and the client shortfall; haircuts as at the cut. In full: stress_capital",
             required=False,
         ),
     ),
     "What each scenario does to the firm.",
+)
+
+_SCENARIO = Column("scenario", TEXT, text="scenario id; 'before stress' is the cut itself")
+
+STRESS_CAPITAL = Table(
+    "stress_capital",
+    ("scenario",),
+    (
+        _SCENARIO,
+        Column("name", TEXT),
+        Column("part", TEXT, text="the name or sector that the scenario is computed for, where it hits one alone"),
+        Column("house_profit", MONEY, "USD", "of the firm's own positions; in ownership equity"),
+        Column("unsecured_debits", MONEY, "USD", "unsecured and partly secured debits, deducted"),
+        Column("undermargined", MONEY, "USD", "margin deficiencies deducted; requirements and calls as at the cut"),
+        Column("tentative_net_capital", MONEY, "USD"),
+        Column("haircuts", MONEY, "USD"),
+        Column("net_capital", MONEY, "USD"),
+        Column("required", MONEY, "USD", "of the elected method"),
+        Column("excess", MONEY, "USD"),
+        Column("aggregate_debits", MONEY, "USD"),
+        Column("warning_headroom", MONEY, "USD", "to the nearest early warning of 17a-11; negative = beyond"),
+        Column("reserve_customer", MONEY, "USD", "customer reserve deposit required"),
+        Column("reserve_pab", MONEY, "USD"),
+        Column("customer_to_deposit", MONEY, "USD", "required less the bank balance; negative: may be withdrawn"),
+        Column("level", TEXT, text="green, amber or red"),
+        Column("fires", TEXT, text="codes of the notices that fire"),
+    ),
+    "Net capital and reserve computed in full under every scenario of the cut (end of day only).",
+)
+
+REVERSE_STRESS = Table(
+    "reverse_stress",
+    ("target", "name"),
+    (
+        Column("target", TEXT, text="what breaks: the firm's early warning, a client's margin call or equity"),
+        Column("name", TEXT, text="the firm, or the client"),
+        Column("breaches", FLAG, text="False: nothing within the grid's range breaks it"),
+        Column("spot", RATE, "relative change of every spot", required=False),
+        Column("vol", RATE, "relative change of every volatility", required=False),
+        Column("distance", RATE, "standard deviations of one day", "Mahalanobis distance from no move", required=False),
+        Column("room", MONEY, "USD", "without any move"),
+        Column("points", WHOLE, "points", "of the grid that was searched before narrowing"),
+    ),
+    "The smallest joint move of spots and volatility that breaks a threshold (end of day only).",
+)
+
+CAPITAL_STACK = Table(
+    "capital_stack",
+    ("scenario",),
+    (
+        _SCENARIO,
+        Column("loss", MONEY, "USD", "house loss and what more clients could not pay; off CET1 in full"),
+        Column("cet1", MONEY, "USD"),
+        Column("tier1", MONEY, "USD"),
+        Column("total", MONEY, "USD"),
+        Column("risk_weighted_assets", MONEY, "USD"),
+        Column("cet1_ratio", RATE, "of risk-weighted assets"),
+        Column("tier1_ratio", RATE, "of risk-weighted assets"),
+        Column("total_ratio", RATE, "of risk-weighted assets"),
+        Column("leverage_ratio", RATE, "of the leverage exposure"),
+        *(
+            Column(f"{tier}_over_{level}", MONEY, "USD", f"{tier} less what {words} requires")
+            for tier in ("cet1", "tier1", "total")
+            for level, words in (
+                ("p1", "pillar 1"),
+                ("tscr", "pillar 1 and P2R"),
+                ("ocr", "those and the combined buffer"),
+                ("p2g", "all of it and P2G"),
+            )
+        ),
+        Column("leverage_surplus", MONEY, "USD", "tier 1 over the minimum"),
+        Column("buffer_left", RATE, "of risk-weighted assets", "least capital left after TSCR over the tiers"),
+        Column("payout_limited", FLAG, text="the maximum distributable amount applies"),
+        Column("payout_part", RATE, "of earnings", "that may be paid out"),
+    ),
+    "Group view: ratios and the supervisory stack before stress and after each scenario (end of day only).",
+)
+
+OPEN_ITEMS = Table(
+    "open_items",
+    ("what", "reference", "item"),
+    (
+        Column("what", TEXT, text="fail_to_deliver, fail_to_receive, dividend_receivable (stock) or cash_dividend"),
+        Column("reference", TEXT),
+        Column("item", WHOLE, text="number of the item under its reference"),
+        Column("instrument", TEXT, text="empty for cash"),
+        Column("quantity", WHOLE, "units", "0 for cash"),
+        Column("amount", MONEY, "USD", "contract money, or the dividend"),
+        Column("value", MONEY, "USD", "market value; the amount for cash"),
+        Column("since", DAY, text="settlement or payment day"),
+        Column("business_age", WHOLE, "business days"),
+        Column("calendar_age", WHOLE, "days"),
+        Column("bucket", TEXT, text="calendar days"),
+        Column("sale", TEXT, text="of a fail to deliver: short, long, market_maker, deemed_owned or none"),
+        Column(
+            "close_out", DAY, text="Reg SHO 204: the session by whose opening it must be closed out", required=False
+        ),
+        Column("overdue", FLAG, text="that opening has passed"),
+        Column("rule", TEXT),
+    ),
+    "Fails and dividends by age, with the close-out date of fails to deliver (end of day only).",
+)
+
+POSSESSION = Table(
+    "possession",
+    ("kind", "instrument", "source"),
+    (
+        Column("kind", TEXT, text="customer or pab"),
+        _INSTRUMENT,
+        Column("source", TEXT, text="pledged, loaned, fail_to_receive or other: where it is to be got from; none"),
+        Column("fully_paid", WHOLE, "units"),
+        Column("excess_margin", WHOLE, "units"),
+        Column("in_control", WHOLE, "units", "box, depository, segregated, in transfer not over 40 days"),
+        Column("deficit", WHOLE, "units", "of the security"),
+        Column("value", MONEY, "USD", "market value of the deficit"),
+        Column("since", DAY, text="day on which the deficit arose", required=False),
+        Column("business_age", WHOLE, "business days"),
+        Column("quantity", WHOLE, "units", "to be got from this source"),
+        Column("cure", DAY, text="by when", required=False),
+        Column("rule", TEXT),
+    ),
+    "Possession or control of customers' securities, deficits with age, source and cure date (end of day only).",
+)
+
+STOCK_LOANS = Table(
+    "stock_loans",
+    ("instrument",),
+    (
+        _INSTRUMENT,
+        Column("borrowed", WHOLE, "units"),
+        Column("loaned", WHOLE, "units"),
+        Column("matched", WHOLE, "units"),
+        Column("borrowed_amount", MONEY, "USD", "cash given"),
+        Column("loaned_amount", MONEY, "USD", "cash taken"),
+        Column("value_matched", MONEY, "USD", "market value of the matched quantity"),
+    ),
+    "Stock borrowed against stock lent (end of day only).",
+)
+
+SECURITY_USE = Table(
+    "security_use",
+    ("account", "instrument"),
+    (
+        _ACCOUNT,
+        _INSTRUMENT,
+        Column("quantity", WHOLE, "units"),
+        Column("segregated", WHOLE, "units", "fully paid or excess margin: in possession or control"),
+        Column("usable", WHOLE, "units", "may be pledged or lent: up to 140% of the debit"),
+        Column("used", WHOLE, "units", "share of what is pledged or lent"),
+        Column("excess_use", WHOLE, "units", "used beyond what is usable"),
+    ),
+    "Customers' long securities: segregated and pledged, by account (end of day only).",
+)
+
+CREDIT_LOSSES = Table(
+    "credit_losses",
+    ("exposure",),
+    (
+        Column("exposure", TEXT, text="client, or stock borrow by counterparty"),
+        Column("stage", WHOLE),
+        Column("trigger", TEXT, text="why it is in its stage"),
+        Column("watch", FLAG, text="collateral under 105% of the exposure"),
+        Column("gross", MONEY, "USD", "exposure at default"),
+        Column("collateral", MONEY, "USD"),
+        Column("loss", MONEY, "USD", "booked expected credit loss"),
+        Column("twelve_month", MONEY, "USD"),
+        Column("lifetime_contractual", MONEY, "USD", "life = notice and close-out"),
+        Column("lifetime_behavioural", MONEY, "USD"),
+        Column("expedient", MONEY, "USD", "CECL, ASC 326-20-35-6: exposure above the unshocked collateral"),
+        Column("annual_pd", RATE, "probability of default within a year"),
+        Column("daily_volatility", RATE, "of the collateral", required=False),
+        Column("liquidity", TEXT),
+        Column("concentrated", FLAG),
+        Column("call_age", WHOLE, "business days", "of the oldest unmet call"),
+        Column("interest", MONEY, "USD", "revenue of one day"),
+    ),
+    "IFRS 9 expected credit loss by exposure (end of day only).",
+)
+
+CREDIT_MOVEMENT = Table(
+    "credit_movement",
+    ("measure", "stage"),
+    (
+        Column("measure", TEXT, text="gross or loss"),
+        Column("stage", WHOLE),
+        Column("exposures", WHOLE, "exposures", "at the close"),
+        Column("opening", MONEY, "USD", "of the end of day before"),
+        Column("transfers_in", MONEY, "USD", "at opening amounts"),
+        Column("transfers_out", MONEY, "USD"),
+        Column("new", MONEY, "USD"),
+        Column("derecognised", MONEY, "USD"),
+        Column("remeasured", MONEY, "USD"),
+        Column("closing", MONEY, "USD", "opening + in - out + new - derecognised + remeasured"),
+    ),
+    "Movement of exposures and losses by stage from the end of day before (end of day only).",
+)
+
+FUNDING_PATH = Table(
+    "funding_path",
+    ("direction", "flow", "days"),
+    (
+        Column("direction", TEXT, text="inflow, outflow or result"),
+        Column("flow", TEXT),
+        Column("days", WHOLE, "days", "from the start of the wind-down"),
+        Column("amount", MONEY, "USD", "cumulative; the gap is inflows less outflows"),
+        Column("rule", TEXT),
+        Column("evidence", TEXT),
+    ),
+    "Resolution planning: funding need and sources by horizon (end of day only).",
+)
+
+PORTABILITY = Table(
+    "portability",
+    ("account",),
+    (
+        _ACCOUNT,
+        Column("portable", FLAG),
+        Column("obstacle", TEXT, text="the first that stands against a transfer as it is"),
+        Column("equity", MONEY, "USD"),
+        Column("open_call", MONEY, "USD"),
+        Column("segregation_deficit", MONEY, "USD", "the account's part of its securities' deficits"),
+        Column("free_credit", MONEY, "USD"),
+    ),
+    "Which client accounts could move to another broker as they are (end of day only).",
 )
 
 VAR = Table(
@@ -648,6 +910,29 @@ VAR_BACKTEST = Table(
         Column("exception", FLAG, text="loss strictly above VaR"),
     ),
     "The firm's VaR through the loaded price history (end of day only).",
+)
+
+TRANSACTION_REPORTS = Table(
+    "transaction_reports",
+    ("f02_transaction_reference_number", "f01_report_status"),
+    tuple(Column(name, TEXT, text=f"field {number}; blank = not applicable") for number, name in _FIELDS),
+    "MiFIR transaction reports (RTS 22) of the day's trades in scope that have no fault (end of day only).",
+)
+
+TRANSACTION_FAULTS = Table(
+    "transaction_faults",
+    ("status", "reference", "field"),
+    (
+        Column("status", TEXT, text="held back, or out of scope"),
+        Column("reference", TEXT, text="trade id; out of scope: the reason"),
+        Column("field", WHOLE, text="number in RTS 22 annex I table 2; 0 = the whole trade"),
+        Column("name", TEXT),
+        Column("expected", TEXT),
+        Column("found", TEXT),
+        Column("trades", WHOLE, "trades"),
+        Column("due", TEXT, text="day by whose close the day's reports must be in"),
+    ),
+    "Trades held back from transaction reporting by field, and trades out of scope counted by reason.",
 )
 
 PARAMETERS = Table(

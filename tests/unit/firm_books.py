@@ -202,7 +202,7 @@ def ledger_items(cash_off: int = 0) -> list[dict]:
     return [
         {
             "line": line, "reference": name, "currency": currency, "account_kind": int(AccountKind.CUSTOMER),
-            "party": 0, "amount": amount * MICRO, "secured": 0, "since": day("2020-03-16"),
+            "party": 0, "amount": amount * MICRO, "secured": 0, "since": day("2020-03-16"), "due": -1,
         }
         for line, name, currency, amount in rows
     ]  # fmt: skip

@@ -247,7 +247,7 @@ def with_profit(sheet: BalanceSheet, profit: int) -> BalanceSheet:
         "line": str(Line.OWNERSHIP_EQUITY), "reference": "scenario profit or loss", "amount": profit, "secured": 0,
         "since": 0, "party": 0, "account_kind": int(AccountKind.HOUSE),
     }  # fmt: skip
-    columns = {item.name: getattr(sheet, item.name) for item in fields(BalanceSheet)}
+    columns = {item.name: getattr(sheet, item.name) for item in fields(BalanceSheet) if item.init}
     return BalanceSheet(
         **{name: np.append(column, [row[name]]).astype(column.dtype) for name, column in columns.items()}
     )

@@ -5,14 +5,14 @@ table that is ``None``, and a balance-sheet line without a row, is *not supplied
 row of amount 0.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 import numpy as np
 
 from streaming.risk.holdings import CashBalances, Holdings
 from streaming.risk.market import PriceSet
-from streaming.risk.reference import AccountKind, Accounts, Instruments
+from streaming.risk.reference import AccountKind, Accounts, Instruments, one_of
 
 
 class Line(StrEnum):
@@ -83,8 +83,11 @@ class BalanceSheet:
     """:class:`Party`."""
     account_kind: np.ndarray
     """For whom the firm holds the item: an AccountKind."""
+    _order: np.ndarray = field(init=False, repr=False, compare=False)
+    """All rows in the order of their references."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_order", np.lexsort((self.amount, self.reference)))
         unknown = sorted(set(self.line.tolist()) - set(Line))
         if unknown:
             raise ValueError(f"balance sheet: expected one of {sorted(Line)}, found {unknown}")
@@ -95,8 +98,7 @@ class BalanceSheet:
 
     def rows(self, line: Line) -> np.ndarray:
         """Row numbers of a line, in the order of their references (so the order of arrival changes nothing)."""
-        found = np.flatnonzero(self.line == line)
-        return found[np.lexsort((self.amount[found], self.reference[found]))]
+        return self._order[self.line[self._order] == line]
 
 
 class Location(IntEnum):
@@ -159,8 +161,12 @@ class StockRecord:
     """Text."""
     reference: np.ndarray
     """Text: the item's id."""
+    _order: np.ndarray = field(init=False, repr=False, compare=False)
+    """All rows in the order of their references."""
 
     def __post_init__(self) -> None:
+        order = np.lexsort((self.quantity, self.instrument, self.reference))
+        object.__setattr__(self, "_order", order)
         for location in Location:
             if location in EITHER_SIDE:
                 continue
@@ -179,8 +185,7 @@ class StockRecord:
 
     def rows(self, *locations: Location) -> np.ndarray:
         """Row numbers at the locations, in the order of their references."""
-        found = np.flatnonzero(np.isin(self.location, locations))
-        return found[np.lexsort((self.quantity[found], self.instrument[found], self.reference[found]))]
+        return self._order[one_of(self.location[self._order], *locations)]
 
 
 @dataclass(frozen=True, slots=True)

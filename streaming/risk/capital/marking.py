@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streaming.risk import money
-from streaming.risk.market import PriceSet, PriceStatus
+from streaming.risk.market import PriceSet, PriceStatus, conversion
 from streaming.risk.reference import Instruments
 
 
@@ -49,8 +49,4 @@ def marks(instruments: Instruments, prices: PriceSet) -> Marks:
 
 def rates(currency: np.ndarray, prices: PriceSet) -> tuple[np.ndarray, np.ndarray]:
     """Each row's reporting-currency rate, int64 micros, and whether it is known; if not: the largest known rate."""
-    names, where = np.unique(currency.astype(str), return_inverse=True)
-    largest = max((money.MICRO, *prices.fx.values()))
-    rate = np.array([prices.fx.get(name, largest) for name in names.tolist()], dtype=np.int64)
-    known = np.array([name in prices.fx for name in names.tolist()], dtype=bool)
-    return rate[where], known[where]
+    return conversion(currency, prices.fx)
