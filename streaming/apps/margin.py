@@ -1,7 +1,7 @@
 """Margin: what each account must hold, at every price set; sealed with its explanation and the day's path.
 
 At cuts also the house layers, limits and calls (see ``margin_house``); the day's peak deficits and what made them are
-kept all day (see ``margin_day``).
+kept all day (see ``margin_day``), and so are limits, which are looked at after every price set (see ``margin_limits``).
 """
 
 from collections.abc import Mapping
@@ -10,15 +10,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from streaming.apps import margin_day, margin_house, views
+from streaming.apps import margin_day, margin_house, margin_limits, views
 from streaming.apps.growing import Growing
 from streaming.apps.margin_day import DayState
+from streaming.apps.margin_limits import ACCOUNT, ACCOUNT_METRICS, Breaches
 from streaming.apps.margin_lines import group_rows, scan_lines, strategy_lines
+from streaming.apps.policies import Policies, policies_of
 from streaming.apps.rules import rules_in_force
 from streaming.apps.tables import build
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import Stretch
 from streaming.risk.holdings import CashBalances, Holdings
+from streaming.risk.margin.limits import Thresholds
 from streaming.risk.margin.portfolio import PortfolioMarginResult, eligible, portfolio_margin, requirement_by_row
 from streaming.risk.margin.regt import MarginResult, regulation_t
 from streaming.risk.market import PriceSet
@@ -50,12 +53,16 @@ class MarginState:
     accounts: pa.Table = field(default_factory=results.ACCOUNTS.empty_table)
     holdings: pa.Table = field(default_factory=lambda: pa.table({}))
     cash: pa.Table = field(default_factory=lambda: pa.table({}))
+    policies: pa.Table = field(default_factory=results.POLICIES.empty_table)
     floor: pa.Table = field(default_factory=lambda: pa.table({"account": _NONE, "var": _NONE}))
     """The VaR floor of the newest end of day, by account."""
     margin: pa.Table = field(default_factory=lambda: pa.table({}))
     """By account: the columns of the sealed table, as micros."""
     sealed: dict = field(default_factory=_nothing)
     """What is computed at cuts only: sealed table by name."""
+    layers: pa.Table = field(default_factory=lambda: pa.table({"account": _NONE, "amount": _NONE}))
+    """What the house asks beyond the regulation, by account, at the day's newest cut."""
+    breaches: Breaches = field(default_factory=Breaches)
     path: Growing = field(default_factory=lambda: Growing(_PATH))
     peaks: DayState = field(default_factory=DayState)
     sets: tuple = ()
@@ -76,13 +83,15 @@ class MarginApp:
         self._instruments, self._accounts = views.instruments_view(), views.accounts_view()
         self._groups, self._eligible = views.groups_view(), views.Cached(eligible)
         self._holdings, self._cash = views.Cached(views.open_holdings), views.Cached(views.cash_balances)
+        self._policies = views.Cached(policies_of)
+        self._thresholds = views.Cached(margin_limits.account_thresholds)
 
     def empty(self, shard: int, shards: int) -> MarginState:
         return MarginState()
 
     def apply(self, state: MarginState, stretch: Stretch) -> tuple[MarginState, Mapping[str, pa.Table]]:
         for app, names in (
-            ("reference", ("instruments", "accounts")),
+            ("reference", ("instruments", "accounts", "policies")),
             ("positions", ("holdings", "cash")),
             ("var", ("floor",)),
         ):
@@ -93,6 +102,7 @@ class MarginApp:
         if day != state.day:
             state.day, state.sets, state.times, state.peaks = day, (), (), DayState()
             state.margin, state.sealed = pa.table({}), _nothing()
+            state.layers, state.breaches = pa.table({"account": _NONE, "amount": _NONE}), Breaches()
             state.path.clear()
         margin_day.gather(state.peaks, stretch)
         valued = stretch.tables("valuation", "valuation")
@@ -112,12 +122,17 @@ class MarginApp:
         )  # fmt: skip
         found = _Found(holdings, instruments, accounts, market, strategy, portfolio)
         _keep(state, found, cash)
+        policies = self._policies(state.policies)
         if stretch.last.cut:
-            state.sealed = _at_cut(state, found, valued[-1], rules)
-        return state, {"live": state.margin}
+            state.sealed = _at_cut(state, found, valued[-1], policies, rules)
+        house = _look_at_limits(state, holdings, self._thresholds(policies, accounts, rules))
+        return state, {"live": state.margin.append_column("house", pa.array(house)), "breaches": state.breaches.now()}
 
     def seal(self, state: MarginState, epoch: Epoch) -> Mapping[str, pa.Table]:
-        return {"margin": _sealed_margin(state), "margin_path": _sealed_path(state), **state.sealed}
+        names = state.accounts["id"].combine_chunks().to_numpy(zero_copy_only=False)
+        breaches = margin_limits.breach_rows(state.breaches, ACCOUNT_METRICS, ACCOUNT, names, state.sets)
+        tables = {"margin": _sealed_margin(state), "margin_path": _sealed_path(state), "limit_breaches": breaches}
+        return {**tables, **state.sealed}
 
 
 _EPOCH_ORDINAL = 719_163
@@ -187,7 +202,29 @@ def _keep(state: MarginState, found: _Found, cash: CashBalances) -> None:
     )
 
 
-def _at_cut(state: MarginState, found: _Found, valued: pa.Table, rules: Rules) -> dict[str, pa.Table]:
+def _look_at_limits(state: MarginState, holdings: Holdings, thresholds: tuple[Thresholds, ...]) -> np.ndarray:
+    """The house requirement by row of ``state.margin``, with the layers of the newest cut; takes note of breaches.
+
+    Only accounts with positions have limits, as at a cut.
+    """
+    count, members = state.accounts.num_rows, state.margin["account"].to_numpy()
+    layers = np.zeros(count, np.int64)
+    layers[state.layers["account"].to_numpy()] = state.layers["amount"].to_numpy()
+    regulatory = state.margin["requirement"].to_numpy()
+    house = regulatory + layers[members]
+    open_ = np.zeros(count, bool)
+    open_[holdings.account] = True
+    values = margin_limits.account_values(state.margin["excess"].to_numpy() + regulatory, house, house)
+    for metric, (value, limited) in enumerate(zip(values, thresholds, strict=True)):
+        by_code = np.zeros(count, np.int64)
+        by_code[members] = value
+        state.breaches.observe(metric, limited.status(by_code) * open_, by_code, len(state.sets) - 1)
+    return house
+
+
+def _at_cut(
+    state: MarginState, found: _Found, valued: pa.Table, policies: Policies, rules: Rules
+) -> dict[str, pa.Table]:
     holdings, instruments, accounts, market = found.holdings, found.instruments, found.accounts, found.market
     strategy, portfolio = found.strategy, found.portfolio
     floor = np.zeros(len(accounts), np.int64)
@@ -200,14 +237,16 @@ def _at_cut(state: MarginState, found: _Found, valued: pa.Table, rules: Rules) -
     if not len(holdings):
         return _nothing() | tables
     result = margin_house.house(
-        holdings, instruments, accounts, market, strategy, portfolio, valued, floor, state.day, rules
+        holdings, instruments, accounts, market, strategy, portfolio, valued, floor, policies.add_ons, state.day, rules
     )
+    layers = result.requirement - result.regulatory_requirement
+    state.layers = pa.table({"account": result.account.astype(np.int64), "amount": layers})
     equity = np.zeros(len(accounts), np.int64)
     equity[result.account] = result.effective_excess + result.effective_requirement
     return tables | {
         "margin_house": margin_house.house_rows(result, accounts, market.id),
         "margin_house_lines": margin_house.house_lines(result, portfolio, accounts),
-        "limits": margin_house.account_limits(result, accounts, equity, rules),
+        "limits": margin_house.account_limits(result, accounts, equity, policies, rules),
         "calls": margin_house.call_rows(strategy, result, state.peaks.path.path, accounts, state.day, rules),
     }
 

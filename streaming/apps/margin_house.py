@@ -4,24 +4,23 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.apps import views
+from streaming.apps.margin_limits import ACCOUNT, ACCOUNT_METRICS, account_values, evaluated
+from streaming.apps.policies import Policies
 from streaming.apps.sessions import sessions
 from streaming.apps.tables import build
-from streaming.engine.canonical import int64_to_decimal
 from streaming.risk.holdings import Holdings
-from streaming.risk.margin import calls, limits
+from streaming.risk.margin import calls
+from streaming.risk.margin.add_ons import AddOn
 from streaming.risk.margin.house import COMPONENTS, HouseInputs, HouseResult, StrategyRows, house_requirement
 from streaming.risk.margin.house_explain import explain_house, house_sentence
 from streaming.risk.margin.intraday import IntradayPath, intraday_calls
 from streaming.risk.margin.portfolio import PortfolioMarginResult
 from streaming.risk.margin.regt import MarginResult
 from streaming.risk.market import PriceSet
-from streaming.risk.money import MICRO
 from streaming.risk.reference import AccountKind, Accounts, Instruments, MarginType
 from streaming.risk.rulebook import RuleError, Rules
 from streaming.schema import sealed
-from streaming.schema.model import MONEY
 
-_ACCOUNT = "account"
 _MAINTENANCE, _REG_T, _HOUSE, _PORTFOLIO, _INTRADAY = "maintenance", "regulation_t", "house", "portfolio", "intraday"
 _RULES = {
     _MAINTENANCE: "FINRA 4210(f)(6)",
@@ -41,12 +40,13 @@ def house(
     portfolio: PortfolioMarginResult,
     valued: pa.Table,
     var_floor: np.ndarray,
+    add_ons: tuple[AddOn, ...],
     day: int,
     rules: Rules,
 ) -> HouseResult:
     """House requirement of every account with positions. ``valued``: the rows of a cut; ``var_floor`` by account code.
 
-    No event calendar and no discretionary add-ons are loaded: those layers are zero.
+    No event calendar is loaded: that layer is zero.
     """
     found, columns = strategy.accounts, views.matrix(valued, ("baseline", "delta", "vega", "daily_vol"))
     on_scan = accounts.margin_type == MarginType.PORTFOLIO
@@ -60,7 +60,7 @@ def house(
         event=np.zeros(len(instruments), bool),
         var=var_floor,
         equity=np.where(on_scan, found.equity, found.margin_equity),
-        add_ons=(),
+        add_ons=add_ons,
         as_of=day,
         sessions=sessions(),
     )
@@ -96,7 +96,9 @@ def house_lines(result: HouseResult, portfolio: PortfolioMarginResult, accounts:
         "account": pa.array([str(accounts.id[code]) for code, _, _ in parts], pa.string()),
         "line": np.array([line for _, line, _ in parts], np.int64),
         "component": pa.array([part.strategy for _, _, part in parts], pa.string()),
-        "name": pa.array([str(part.inputs.get("name", "")) for _, _, part in parts], pa.string()),
+        "name": pa.array(
+            [str(part.inputs.get("name", "")) for _, _, part in parts], pa.string()
+        ),
         "amount": np.array([part.value for _, _, part in parts], np.int64),
         "rule": pa.array([part.rule for _, _, part in parts], pa.string()),
         "sentence": pa.array([house_sentence(part) for _, _, part in parts], pa.string()),
@@ -104,38 +106,14 @@ def house_lines(result: HouseResult, portfolio: PortfolioMarginResult, accounts:
     return build(sealed.MARGIN_HOUSE_LINES, columns)
 
 
-def account_limits(result: HouseResult, accounts: Accounts, equity: np.ndarray, rules: Rules) -> pa.Table:
-    """The limits on accounts in force at the rule date; ``equity`` by account code. Those on clients: ``firm_risk``."""
-    names, held = accounts.id[result.account], equity[result.account]
-    ratio = share(result.effective_requirement, held)
-    metrics = {
-        ("house_excess", _ACCOUNT): limits.Metric(names, result.house_excess),
-        ("requirement_over_equity", _ACCOUNT): limits.Metric(names, ratio),
-    }
-    chosen = tuple(limit for limit in limits.sample_limits() if limit.level == _ACCOUNT)
-    # A named limit on an account of another shard finds nothing here; its own shard evaluates it.
-    mine = tuple(limit for limit in chosen if limit.name in (limits.ALL, *names))
-    return limit_rows(limits.evaluate(mine, metrics, rules.rule_date))
-
-
-def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """int64 ppm, rounded down; where nothing is left to hold a requirement with, the largest that is written."""
-    return np.array(
-        [p * MICRO // w if w > 0 else LARGEST_SHARE * (p > 0) for p, w in zip(part.tolist(), whole.tolist())], np.int64
-    ).clip(max=LARGEST_SHARE)
-
-
-LARGEST_SHARE = 999_999 * MICRO
-
-
-def limit_rows(found: pa.Table) -> pa.Table:
-    absent = np.asarray(found["value"].is_null())
-    columns = {name: found[name] for name in ("metric", "level", "name", "status", "owner")}
-    columns |= {name: found[name] for name in ("amber", "red")}
-    value = found["value"].fill_null(0).to_numpy()
-    columns["value"] = int64_to_decimal(value, MONEY, absent)
-    columns["valid_from"] = found["valid_from"].cast(pa.int32())
-    return build(sealed.LIMITS, columns)
+def account_limits(
+    result: HouseResult, accounts: Accounts, equity: np.ndarray, policies: Policies, rules: Rules
+) -> pa.Table:
+    """The limits on accounts in force at the rule date; ``equity`` by account code."""
+    names = accounts.id[result.account]
+    values = account_values(equity[result.account], result.requirement, result.effective_requirement)
+    metrics = {metric: (names, value) for metric, value in zip(ACCOUNT_METRICS, values, strict=True)}
+    return evaluated(policies, ACCOUNT, metrics, rules, whole=False)
 
 
 def call_rows(

@@ -29,6 +29,7 @@ from streaming.apps.intake import (
     rows_of,
     sealed_quarantine,
 )
+from streaming.apps.policies import policy_columns, take_policies
 from streaming.apps.tables import build
 from streaming.engine.canonical import decimal_to_int64, int64_to_decimal
 from streaming.engine.epochs import Epoch
@@ -55,6 +56,7 @@ class ReferenceState:
     closes: pa.Table
     actions: ActionsState = field(default_factory=ActionsState)
     day: int = NO_DATE
+    policies: pa.Table = field(default_factory=results.POLICIES.empty_table)
     counts: Counts = field(default_factory=Counts)
     quarantine: pa.Table = field(default_factory=results.QUARANTINE.empty_table, metadata={"locator": True})
 
@@ -98,6 +100,9 @@ class ReferenceApp:
             ids = state.instruments.column("id").combine_chunks()
             take_actions(state.actions, batch, ids, state.counts, quarantine)
             rows["actions"] = state.actions.table
+        for batch in rows_of(stretch.raw, raw.POLICIES):
+            state.policies = take_policies(state.policies, batch, state.counts, quarantine)
+            rows["policies"] = state.policies
         refused = quarantine.table()
         if refused.num_rows:
             state.quarantine = pa.concat_tables([state.quarantine, refused]).combine_chunks()
@@ -111,6 +116,7 @@ class ReferenceApp:
             "instruments": build(sealed.INSTRUMENTS, _instrument_columns(state.instruments)),
             "accounts": build(sealed.ACCOUNTS, _account_columns(state.accounts)),
             "actions": build(sealed.ACTIONS, _action_columns(state)),
+            "policies": build(sealed.POLICIES, policy_columns(state.policies)),
             "counts": state.counts.sealed(self.name),
             "quarantine": sealed_quarantine(state.quarantine),
         }

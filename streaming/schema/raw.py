@@ -321,6 +321,30 @@ CLOSES = Topic(
     ),
 )
 
+POLICIES = Topic(
+    "policies",
+    sharded=False,
+    raw=True,
+    key="id",
+    text="Limits and discretionary add-ons of the house; a later event of the same id replaces the former.",
+    columns=(
+        _SCHEMA,
+        Column("id", TEXT),
+        Column("kind", TEXT, text="limit or add_on"),
+        Column("scope", TEXT, text="firm, account:ID, client:ID, account:* or client:*; an add-on: account:ID, client:ID"),
+        _optional("metric", TEXT, text="kind limit: what is limited"),
+        _optional("amber", MONEY, "USD or ratio", "kind limit; above red: low values breach"),
+        _optional("red", MONEY, "USD or ratio", "kind limit"),
+        _optional("amount", MONEY, "USD", "kind add_on, for one account; or a share"),
+        _optional("share", RATE, "of the risk-based requirement", "kind add_on"),
+        Column("owner", TEXT, text="who answers for it"),
+        _optional("why", TEXT, text="kind add_on"),
+        Column("valid_from", DAY),
+        _optional("valid_to", DAY, text="last day, inclusive; an add-on must say"),
+        _EVENT_TIME,
+    ),
+)
+
 EPOCHS = Topic(
     "epochs",
     sharded=False,
@@ -330,7 +354,7 @@ EPOCHS = Topic(
 
 CONTROL = Topic("control", sharded=False, raw=True, text="Requests to the clock, such as a cut out of schedule.")
 
-REFERENCE_FEEDS = (INSTRUMENTS, ACCOUNTS, ACTIONS, RATES, CLOSES)
+REFERENCE_FEEDS = (INSTRUMENTS, ACCOUNTS, ACTIONS, RATES, CLOSES, POLICIES)
 MARKET_FEEDS = (PRICES, FX)
 ACCOUNT_FEEDS = (CASH, CUSTODY, FIRM, TRADES)
 """In the fixed order inside an epoch."""

@@ -77,6 +77,24 @@ RATES = pa.schema(
 CLOSES = pa.schema([("day", I32), ("instrument", I32), ("price", I64)])
 """Closes of the history, by day then instrument."""
 
+POLICIES = pa.schema(
+    [
+        ("id", TEXT),
+        ("kind", TEXT),
+        ("scope", TEXT),
+        ("metric", TEXT),
+        ("amber", I64),
+        ("red", I64),
+        ("amount", I64),
+        ("share", I64),
+        ("owner", TEXT),
+        ("why", TEXT),
+        ("valid_from", I32),
+        ("valid_to", I32),
+    ]
+)
+"""All limits and add-ons, by id; money and shares as unscaled micros and ppm, 0 = not given."""
+
 QUARANTINE = pa.schema(
     [
         ("epoch", I64),

@@ -10,7 +10,7 @@ from streaming.apps import margin_day
 from streaming.apps.firm_risk import FirmRiskApp
 from streaming.apps.margin import MarginApp, MarginState
 from streaming.apps.margin_day import DayState
-from streaming.apps.margin_house import LARGEST_SHARE, share
+from streaming.apps.margin_limits import LARGEST_SHARE, share
 from streaming.apps.sequence import NEW
 from streaming.apps.var import VarApp
 from streaming.engine.canonical import decode, encode

@@ -12,9 +12,11 @@ The file is TOML::
 """
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import numpy as np
 
@@ -55,24 +57,26 @@ def parse_add_ons(text: str) -> tuple[AddOn, ...]:
         raise AddOnError(f"add-ons: expected TOML, found {error}") from None
     if set(data) - {"add_on"}:
         raise AddOnError(f"add-ons: expected [[add_on]] only, found {sorted(set(data) - {'add_on'})}")
-    return tuple(_add_on(item, f"add-on {number}") for number, item in enumerate(data.get("add_on", []), 1))
+    return tuple(add_on_of(item, f"add-on {number}") for number, item in enumerate(data.get("add_on", []), 1))
 
 
-def discretionary(
+Charge = tuple[AddOn, np.ndarray]
+"""An add-on in force and what it charges each account: int64 micros."""
+
+
+def charges(
     add_ons: tuple[AddOn, ...], accounts: Accounts, codes: np.ndarray, risk_based: np.ndarray, day: date
-) -> np.ndarray:
-    """Add-ons in force on ``day`` by account: int64 micros in the order of ``codes``; several add up.
+) -> tuple[Charge, ...]:
+    """The add-ons in force on ``day``, each with its charges in the order of the account ``codes``; they add up.
 
     ``risk_based`` is the requirement that a share refers to, in the same order.
     """
-    total = np.zeros(len(codes), dtype=np.int64)
+    found = []
     for add_on in add_ons:
         if add_on.covers(day):
-            total[in_scope(add_on, accounts, codes)] += add_on.amount
-            if add_on.share:
-                chosen = in_scope(add_on, accounts, codes)
-                total[chosen] += fraction(risk_based[chosen], add_on.share)
-    return total
+            charged = add_on.amount + fraction(risk_based, add_on.share)
+            found.append((add_on, np.where(in_scope(add_on, accounts, codes), charged, 0)))
+    return tuple(found)
 
 
 def in_scope(add_on: AddOn, accounts: Accounts, codes: np.ndarray) -> np.ndarray:
@@ -86,7 +90,8 @@ _TEXTS, _DAYS = ("who", "why"), ("since", "until")
 _OPTIONAL = ("account", "client", "amount", "share")
 
 
-def _add_on(item: dict, where: str) -> AddOn:
+def add_on_of(item: Mapping[str, Any], where: str) -> AddOn:
+    """The add-on that the fields of one entry say; AddOnError names ``where``."""
     unknown = set(item) - {*_TEXTS, *_DAYS, *_OPTIONAL}
     if unknown:
         raise AddOnError(f"{where}: expected {[*_OPTIONAL, *_TEXTS, *_DAYS]}, found {sorted(unknown)}")
@@ -110,7 +115,7 @@ def _add_on(item: dict, where: str) -> AddOn:
     )  # fmt: skip
 
 
-def _scaled(item: dict, name: str, where: str) -> int:
+def _scaled(item: Mapping[str, Any], name: str, where: str) -> int:
     if name not in item:
         return 0
     try:

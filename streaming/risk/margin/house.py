@@ -14,7 +14,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from streaming.risk.holdings import Holdings
-from streaming.risk.margin.add_ons import AddOn, discretionary
+from streaming.risk.margin.add_ons import AddOn, Charge, charges
 from streaming.risk.margin.portfolio import (
     MISSING_VALUE,
     PortfolioMarginResult,
@@ -114,6 +114,8 @@ class HouseResult:
     house_excess: np.ndarray
     effective_excess: np.ndarray
     names: HouseNames
+    add_ons: tuple[Charge, ...]
+    """The discretionary add-ons in force, each with what it charges every account."""
 
 
 def house_points(instruments: Instruments, prices: PriceSet, rules: Rules, event: np.ndarray) -> np.ndarray:
@@ -174,14 +176,15 @@ def house_requirement(
     by_account["non_marginable"] = non_marginable
     by_account["var_floor"] = np.maximum(0, inputs.var[margin.account] - risk_based)
     day = _EPOCH + timedelta(days=inputs.as_of)
-    by_account["discretionary"] = discretionary(inputs.add_ons, accounts, margin.account, risk_based, day)
+    charged = charges(inputs.add_ons, accounts, margin.account, risk_based, day)
+    by_account["discretionary"] = sum((amount for _, amount in charged), np.zeros(len(margin.account), np.int64))
     requirement = _total(by_account, margin.account, accounts)
     effective = np.maximum(regulatory, requirement)
     equity = inputs.equity[margin.account]
     binding = np.where(requirement > regulatory, "house", np.where(portfolio, "scan", "strategy")).astype(object)
     return HouseResult(
         margin.account, {name: by_account[name] for name in COMPONENTS}, requirement, margin.requirement,
-        strategy_total, regulatory, effective, binding, equity - requirement, equity - effective, names,
+        strategy_total, regulatory, effective, binding, equity - requirement, equity - effective, names, charged,
     )  # fmt: skip
 
 

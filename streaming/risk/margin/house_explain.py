@@ -3,6 +3,7 @@
 import numpy as np
 
 from streaming.risk.explained import Explained
+from streaming.risk.margin.add_ons import AddOn
 from streaming.risk.margin.house import COMPONENTS, HOUSE_POINTS, NAME_COMPONENTS, HouseResult
 from streaming.risk.margin.portfolio import PortfolioMarginResult
 from streaming.risk.money import MICRO, cents
@@ -24,7 +25,7 @@ _SENTENCES = {
     "regulatory": "the requirement of the rules on positions that can be margined",
     "non_marginable": "positions that cannot be margined or lack data, in full or under their own rule",
     "var_floor": "what the 5-day value at risk exceeds the requirement so far",
-    "discretionary": "add-ons set by the firm for this account or client",
+    "discretionary": "an add-on set by the firm for this account or client",
     "concentration": "the loss or higher rate of a concentrated position beyond its requirement",
     "extreme_move": "a share of the loss in a move of twice the range, beyond its requirement",
     "liquidity": "the risk of the days it takes to close the position at its average volume",
@@ -46,7 +47,12 @@ def explain_house(result: HouseResult, margin: PortfolioMarginResult, account: i
     parts = [
         Explained(int(result.components[name][at]), _RULES[name], name)
         for name in COMPONENTS
-        if name not in NAME_COMPONENTS and result.components[name][at]
+        if name not in (*NAME_COMPONENTS, "discretionary") and result.components[name][at]
+    ]
+    parts += [
+        Explained(int(amount[at]), _RULES["discretionary"], "discretionary", inputs=_of_add_on(add_on))
+        for add_on, amount in result.add_ons
+        if amount[at]
     ]
     names = result.names
     for row in np.flatnonzero(names.account == account):
@@ -64,10 +70,17 @@ def explain_house(result: HouseResult, margin: PortfolioMarginResult, account: i
     return parts
 
 
+def _of_add_on(add_on: AddOn) -> dict[str, str | int]:
+    """Who asks, since when, until when and why."""
+    return {"who": add_on.who, "since": add_on.since.isoformat(), "until": add_on.until.isoformat(), "why": add_on.why}
+
+
 def house_sentence(part: Explained) -> str:
     """What a client reads: whose name, how much, and why."""
-    subject = f"{part.inputs['name']}: " if part.inputs else ""
+    subject = f"{part.inputs['name']}: " if "name" in part.inputs else ""
     detail = ""
+    if part.strategy == "discretionary":
+        detail = ", by {who}, from {since} to {until}: {why}".format(**part.inputs)
     days = part.inputs.get("days_to_liquidate_ppm", 0)
     if part.strategy == "liquidity":
         assert isinstance(days, int)

@@ -3,7 +3,8 @@
 The file is TOML with ``[[limit]]`` tables (``data/limits.toml`` is the sample that ships). ``scope`` is ``firm``, or a
 level and a name such as ``account:ACC-0001``, or all names of a level: ``client:*``. A named scope stands before the
 scope of all names; of two limits on the same metric and scope the later ``valid_from`` stands. ``amber`` below ``red``
-means that high values breach, ``amber`` above ``red`` that low values do; reaching a threshold is breaching it.
+means that high values breach, ``amber`` above ``red`` that low values do; reaching a threshold is breaching it. An
+entry may end with ``valid_to``, its last day.
 """
 
 import tomllib
@@ -49,6 +50,11 @@ class Limit:
     red: int
     owner: str
     valid_from: date
+    valid_to: date | None = None
+    """Last day; None = until another one stands."""
+
+    def covers(self, day: date) -> bool:
+        return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
 
     @property
     def scope(self) -> str:
@@ -77,7 +83,7 @@ def parse_limits(text: str) -> tuple[Limit, ...]:
         raise LimitError(f"limits: expected TOML, found {error}") from None
     if set(data) - {"limit"}:
         raise LimitError(f"limits: expected [[limit]] only, found {sorted(set(data) - {'limit'})}")
-    limits = tuple(_limit(item, f"limit {number}") for number, item in enumerate(data.get("limit", []), 1))
+    limits = tuple(limit_of(item, f"limit {number}") for number, item in enumerate(data.get("limit", []), 1))
     seen: set[tuple[str, str, date]] = set()
     for limit in limits:
         key = (limit.metric, limit.scope, limit.valid_from)
@@ -114,6 +120,32 @@ def evaluate(limits: tuple[Limit, ...], metrics: Mapping[tuple[str, str], Metric
     return _table(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The limit that stands for each of some names, as columns."""
+
+    amber: np.ndarray
+    red: np.ndarray
+    limited: np.ndarray
+    """Whether there is one."""
+
+    def status(self, value: np.ndarray) -> np.ndarray:
+        """:class:`Status` of each name's value: int8; GREEN where no limit stands."""
+        high = self.amber < self.red
+        reached = [np.where(high, value >= side, value <= side) & self.limited for side in (self.red, self.amber)]
+        return np.select(reached, [np.int8(Status.RED), np.int8(Status.AMBER)], np.int8(Status.GREEN))
+
+
+def thresholds(limits: tuple[Limit, ...], metric: str, level: str, names: np.ndarray, day: date) -> Thresholds:
+    """The limits on one metric in force on ``day``, by name: as :func:`evaluate` chooses them."""
+    standing = _in_force(limits, day).get((metric, level), {})
+    chosen = [standing.get(str(name), standing.get(ALL)) for name in names]
+    amber, red = (
+        np.array([getattr(limit, side) if limit else 0 for limit in chosen], np.int64) for side in ("amber", "red")
+    )
+    return Thresholds(amber, red, np.array([limit is not None for limit in chosen], bool))
+
+
 def status_of(limit: Limit, value: np.ndarray) -> np.ndarray:
     """:class:`Status` of each value: int8."""
     high = limit.amber < limit.red
@@ -135,13 +167,14 @@ _SCHEMA = pa.schema(
     ]
 )
 _FIELDS = ("metric", "scope", "amber", "red", "owner", "valid_from")
+_VALID_TO = "valid_to"
 
 
 def _in_force(limits: tuple[Limit, ...], day: date) -> dict[tuple[str, str], dict[str, Limit]]:
     """(metric, level) to name to the limit that stands on ``day``."""
     standing: dict[tuple[str, str], dict[str, Limit]] = {}
     for limit in sorted(limits, key=lambda entry: entry.valid_from):
-        if limit.valid_from <= day:
+        if limit.covers(day):
             standing.setdefault((limit.metric, limit.level), {})[limit.name] = limit
     return standing
 
@@ -185,25 +218,34 @@ def _ranks(limits: list[Limit]) -> np.ndarray:
     return np.array([position[key] for key in keys])
 
 
-def _limit(item: dict, where: str) -> Limit:
-    if set(item) != set(_FIELDS):
-        missing, unknown = sorted(set(_FIELDS) - set(item)), sorted(set(item) - set(_FIELDS))
+def limit_of(item: Mapping[str, object], where: str) -> Limit:
+    """The limit that the fields of one entry say; LimitError names ``where``."""
+    if set(item) - {_VALID_TO} != set(_FIELDS):
+        missing, unknown = sorted(set(_FIELDS) - set(item)), sorted(set(item) - {*_FIELDS, _VALID_TO})
         raise LimitError(f"{where}: expected {list(_FIELDS)}, missing {missing}, unknown {unknown}")
-    for name in ("metric", "scope", "owner"):
-        if not isinstance(item[name], str) or not item[name].strip():
-            raise LimitError(f"{where}: expected text in {name}, found {item[name]!r}")
-    if type(item["valid_from"]) is not date:
-        raise LimitError(f"{where}: expected a date in valid_from, found {item['valid_from']!r}")
-    level, separator, name = item["scope"].partition(":")
+    metric, scope, owner = (_text(item, name, where) for name in ("metric", "scope", "owner"))
+    valid_from, valid_to = item["valid_from"], item.get(_VALID_TO)
+    if type(valid_from) is not date:
+        raise LimitError(f"{where}: expected a date in valid_from, found {valid_from!r}")
+    if valid_to is not None and (type(valid_to) is not date or valid_to < valid_from):
+        raise LimitError(f"{where}: expected a date from {valid_from} on in valid_to, found {valid_to!r}")
+    level, separator, name = scope.partition(":")
     if (level == FIRM) == bool(separator) or (separator and not name):
-        raise LimitError(f"{where}: expected scope firm, or level:name, or level:*, found {item['scope']!r}")
+        raise LimitError(f"{where}: expected scope firm, or level:name, or level:*, found {scope!r}")
     amber, red = (_threshold(item, side, where) for side in ("amber", "red"))
     if amber == red:
         raise LimitError(f"{where}: expected amber and red to differ, found {item['amber']} twice")
-    return Limit(item["metric"], level, name, amber, red, item["owner"], item["valid_from"])
+    return Limit(metric, level, name, amber, red, owner, valid_from, valid_to)
 
 
-def _threshold(item: dict, side: str, where: str) -> int:
+def _text(item: Mapping[str, object], name: str, where: str) -> str:
+    value = item[name]
+    if not isinstance(value, str) or not value.strip():
+        raise LimitError(f"{where}: expected text in {name}, found {value!r}")
+    return value
+
+
+def _threshold(item: Mapping[str, object], side: str, where: str) -> int:
     try:
         value = Decimal(str(item[side])) * MICRO
     except InvalidOperation:
