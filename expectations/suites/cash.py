@@ -2,13 +2,14 @@
 
 import pandas as pd
 
-from expectations.check import CRITICAL, REFERENCE, STOCK_RECORD, WARNING, Check, Suite
+from expectations.check import CRITICAL, MARKET_DATA, REFERENCE, STOCK_RECORD, WARNING, Check, Suite
 from expectations.view import MICROS, View
 
 
 def _balances(view: View) -> pd.DataFrame:
     cash = view.frame("cash")
     cash["account_known"] = cash["account"].isin(view.frame("accounts")["id"])
+    cash["rated"] = cash["currency"].isin(view.frame("fx")["currency"])
     return cash
 
 
@@ -16,7 +17,9 @@ def _accounts(view: View) -> pd.DataFrame:
     """Every account: cash converted at the cut's rates beside what exposure and margin show."""
     rates = view.frame("fx").set_index("currency")["rate"]
     cash = view.frame("cash")
-    cash["usd"] = cash["amount"] * cash["currency"].map(rates).fillna(0)
+    rate = cash["currency"].map(rates)
+    charged = cash["amount"].clip(upper=0) * max(rates.max(), 1)  # without a rate: a credit is nothing, a debit in full
+    cash["usd"] = (cash["amount"] * rate).where(rate.notna(), charged)
     frame = view.frame("exposure")[["account", "cash"]].rename(columns={"cash": "shown"})
     frame["converted"] = frame["account"].map(cash.groupby("account")["usd"].sum()).fillna(0)
     shown = pd.Series(view.exact("exposure", "cash"), frame["account"])
@@ -38,6 +41,9 @@ BALANCES = Suite(
               "ExpectColumnValuesToMatchRegex", {"column": "currency", "regex": "^[A-Z]{3}$"}),
         Check("once", "An account has one balance in a currency.", CRITICAL, STOCK_RECORD, "Seal the cut again.",
               "ExpectCompoundColumnsToBeUnique", {"column_list": ["account", "currency"]}),
+        Check("rated", "Every balance is in a currency with a rate; without one a credit counts as nothing and a debit "
+              "at the largest known rate.", WARNING, MARKET_DATA, "Send the rate of the currency.", "ExpectNoRowsWhere",
+              {"condition": "amount != 0 and not rated", "worst": "amount"}),
         Check("short_proceeds", "The credit of short sales is not negative.", WARNING, STOCK_RECORD,
               "Compare the opening's short proceeds with the cost of the shorts.", "ExpectColumnValuesToBeBetween",
               {"column": "short_proceeds", "min_value": 0}),

@@ -178,7 +178,8 @@ FX = Suite(
     _fx,
     (
         Check("present", "Every currency of a balance or position has a rate.", CRITICAL, MARKET_DATA,
-              "Send the rate: balances in this currency count as nothing until then.", "ExpectColumnValuesToNotBeNull",
+              "Send the rate: until then all that is in this currency is charged at 100%.",
+              "ExpectColumnValuesToNotBeNull",
               {"column": "rate"}),
         Check("plausible", "A rate lies within its range since 1999.", CRITICAL, MARKET_DATA,
               "Compare with a second source; an inverted or shifted rate is the usual cause.", "ExpectNoRowsWhere",

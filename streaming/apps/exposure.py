@@ -15,7 +15,7 @@ from streaming.apps.tables import build
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import Stretch
 from streaming.risk.margin.portfolio import MISSING_VALUE
-from streaming.risk.market import PriceStatus
+from streaming.risk.market import PriceStatus, cash_value, conversion
 from streaming.risk.money import fraction
 from streaming.risk.reference import Kind
 from streaming.schema import results, sealed
@@ -90,7 +90,7 @@ def position_values(state: ExposureState) -> dict[str, np.ndarray]:
     n = state.instruments.num_rows
     market = views.padded(views.price_set(state.price_set, 0, state.prices, state.fx), n)
     multiplier = state.instruments["multiplier"].to_numpy()[code]
-    rate = np.array([market.fx.get(name, 0) for name in state.instruments["currency"].to_pylist()], np.int64)[code]
+    rate, rated = (column[code] for column in conversion(state.instruments["currency"].to_numpy(), market.fx))
     price, previous = market.price[code], market.previous_close[code]
     value = rows["quantity"] * price * multiplier
     opening = rows["open_quantity"] * previous * multiplier
@@ -108,19 +108,15 @@ def position_values(state: ExposureState) -> dict[str, np.ndarray]:
         "market_value_usd": fraction(value, rate),
         "day_pnl_usd": fraction(day_pnl, rate),
         "status": market.status[code],
+        "rated": rated,
     }
 
 
 def _by_account(state: ExposureState, lines: dict[str, np.ndarray], codes: bool) -> pa.Table:
     """Sums by account, of positions and cash; accounts with neither are left out."""
-    cash_account, rates = (
-        state.cash["account"].to_numpy(),
-        dict(zip(*(state.fx[n].to_pylist() for n in ("currency", "rate")))),
-    )
-    cash = fraction(
-        state.cash["amount"].to_numpy(),
-        np.array([rates.get(name, 0) for name in state.cash["currency"].to_pylist()], np.int64),
-    )
+    rates = dict(zip(*(state.fx[n].to_pylist() for n in ("currency", "rate"))))
+    cash_account = state.cash["account"].to_numpy()
+    cash = cash_value(state.cash["amount"].to_numpy(), state.cash["currency"].to_numpy(), rates)
     account = np.unique(np.concatenate([lines["account"], cash_account]))
     at, at_cash = np.searchsorted(account, lines["account"]), np.searchsorted(account, cash_account)
 
@@ -130,6 +126,7 @@ def _by_account(state: ExposureState, lines: dict[str, np.ndarray], codes: bool)
         return sums
 
     value = lines["market_value_usd"]
+    unpriced = ((lines["status"] == PriceStatus.MISSING) | ~lines["rated"]) & (lines["quantity"] != 0)
     spot, delta, vega = _greeks(state, lines)
     columns: dict[str, object] = {
         "long_value": total(np.maximum(value, 0)),
@@ -139,7 +136,7 @@ def _by_account(state: ExposureState, lines: dict[str, np.ndarray], codes: bool)
         "day_pnl": total(lines["day_pnl_usd"]),
         "delta_value": total(fraction(spot, delta)),
         "vega": total(vega),
-        "unpriced": total((lines["status"] == PriceStatus.MISSING).astype(np.int64) * (lines["quantity"] != 0)),
+        "unpriced": total(unpriced.astype(np.int64)),
     }
     if codes:
         return pa.table({"account": account, **columns})

@@ -28,8 +28,7 @@ from streaming.risk.margin.intraday import (
 )
 from streaming.risk.margin.portfolio import PortfolioMarginResult, reporting_rates
 from streaming.risk.margin.regt import MarginResult
-from streaming.risk.market import PriceSet, PriceStatus
-from streaming.risk.money import fraction
+from streaming.risk.market import PriceSet, PriceStatus, cash_value
 from streaming.risk.reference import Accounts, Instruments, MarginType
 
 _OPENING = Cause(CauseKind.OTHER, "", 0)
@@ -149,9 +148,10 @@ def _trades(rows: pa.Table) -> Trades:
 
 
 def _flows(rows: pa.Table, market: PriceSet) -> CashFlows:
-    rate = np.array([market.fx.get(name, 0) for name in rows["currency"].to_pylist()], np.int64)
-    ids, account = (rows[name].combine_chunks().to_numpy(zero_copy_only=False) for name in ("id", "account"))
-    return CashFlows(ids, account, fraction(rows["amount"].to_numpy(), rate))
+    ids, account, currency = (
+        rows[name].combine_chunks().to_numpy(zero_copy_only=False) for name in ("id", "account", "currency")
+    )
+    return CashFlows(ids, account, cash_value(rows["amount"].to_numpy(), currency, market.fx))
 
 
 def _grown(path: IntradayPath, count: int) -> IntradayPath:

@@ -1,9 +1,12 @@
 """One consistent picture of the market: a price set, and each instrument's model values under it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+
+from streaming.risk.money import MICRO, fraction
 
 
 class PriceStatus(IntEnum):
@@ -33,6 +36,23 @@ class PriceSet:
     """Micros; 0 where unknown."""
     fx: dict[str, int]
     """Reporting-currency micros per currency unit."""
+
+
+def conversion(currency: np.ndarray, fx: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Reporting-currency micros per unit for each row's currency, and whether it is known; if not: the largest known
+    rate, for what has to be charged all the same."""
+    names, where = np.unique(currency.astype(str), return_inverse=True)
+    largest = max((MICRO, *fx.values()))
+    rate = np.array([fx.get(name, largest) for name in names.tolist()], dtype=np.int64)
+    known = np.array([name in fx for name in names.tolist()], dtype=bool)
+    return rate[where], known[where]
+
+
+def cash_value(amount: np.ndarray, currency: np.ndarray, fx: Mapping[str, int]) -> np.ndarray:
+    """Signed balances in micros of the reporting currency. Without a rate a credit is charged in full and so counts as
+    nothing, and a debit counts at the largest known rate."""
+    rate, known = conversion(currency, fx)
+    return fraction(np.where(known, amount, np.minimum(amount, 0)), rate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from streaming.risk.holdings import CashBalances
 from streaming.risk.margin.account import SmaActivity
 from streaming.risk.margin.explain import TABLE, explanation_table, explanations
 from streaming.risk.margin.positions import Reason
-from streaming.risk.margin.regt import MissingRateError, regulation_t
+from streaming.risk.margin.regt import regulation_t
 from streaming.risk.margin.strategies import Strategy
 from streaming.risk.market import PriceStatus
 from streaming.risk.money import MICRO, MoneyOverflowError, micros
@@ -97,9 +97,19 @@ def test_negative_cash_in_another_currency_is_converted():
     assert column(result, "maintenance") == 550
 
 
-def test_a_currency_without_a_rate_is_an_error_that_names_it():
-    with pytest.raises(MissingRateError, match="JPY"):
-        margin([XYZ], [], [(0, "JPY", 5)])
+@pytest.mark.parametrize(("balance", "counts_as"), [(1000, 0), (-1000, -1100)])
+def test_without_a_rate_a_credit_counts_as_nothing_and_a_debit_at_the_largest_known_rate(balance, counts_as):
+    fx = {"USD": MICRO, "EUR": 1_100_000}
+    result, *_ = margin([XYZ], [], [(0, "JPY", balance), (0, "USD", 500)], fx=fx)
+    assert column(result, "cash") == column(result, "equity") == 500 + counts_as
+
+
+def test_a_position_without_a_rate_is_charged_in_full_and_says_why():
+    items = [Item("SONY", 200, currency="JPY")]
+    fx = {"USD": MICRO, "EUR": 1_100_000}
+    result, *_ = margin(items, [(0, "SONY", 10)], [(0, "USD", 0)], fx=fx)
+    assert column(result, "maintenance") == column(result, "lmv") == 2200
+    assert result.positions.reason.tolist() == [int(Reason.MISSING_RATE)]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ class Reason(IntFlag):
     NOT_PERMITTED = 1024
     """Short in a cash account."""
     MISSING_STRIKE = 2048
+    MISSING_RATE = 4096
+    """Its currency has no rate into the reporting currency."""
 
 
 _LEG_FAULTS = (
@@ -48,6 +50,7 @@ _LEG_FAULTS = (
     | Reason.EXPIRED
     | Reason.MISSING_EXPIRY
     | Reason.MISSING_STRIKE
+    | Reason.MISSING_RATE
 )
 """Reasons that keep an option from being margined with other legs."""
 
@@ -90,9 +93,12 @@ class Positions:
 
 def prepare(
     holdings: Holdings, instruments: Instruments, accounts: Accounts, prices: PriceSet, as_of_day: int, rules: Rules,
-    terms: Terms,
+    terms: Terms, rated: np.ndarray,
 ) -> Positions:  # fmt: skip
-    """Rows in canonical order (account, underlying, terms of the option), so that input order cannot matter."""
+    """Rows in canonical order (account, underlying, terms of the option), so that input order cannot matter.
+
+    ``rated``: per instrument, whether its currency has a rate.
+    """
     order = _canonical_order(holdings, instruments)
     account, code = holdings.account[order].astype(np.int64), holdings.instrument[order].astype(np.int64)
     quantity, cost = holdings.quantity[order].astype(np.int64), holdings.cost[order].astype(np.int64)
@@ -101,6 +107,7 @@ def prepare(
     standard = int(rules.value("regt.option.standard_multiplier"))
     multiplier = instruments.multiplier[code].astype(np.int64)
     reason = np.where(multiplier <= 0, int(Reason.MISSING_MULTIPLIER), 0).astype(np.int64)
+    reason |= np.where(rated[code], 0, int(Reason.MISSING_RATE))
     multiplier = np.where(multiplier > 0, multiplier, np.where(is_option, standard, 1))
     underlying, linked = _underlying(instruments, code, is_option)
     mark, fault = _mark(code, prices, cost, quantity, multiplier)

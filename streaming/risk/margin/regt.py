@@ -31,17 +31,13 @@ from streaming.risk.margin.positions import (
 from streaming.risk.margin.programme import SOLVED
 from streaming.risk.margin.strategies import Strategy
 from streaming.risk.margin.terms import Terms, terms_of
-from streaming.risk.market import PriceSet
+from streaming.risk.market import PriceSet, cash_value, conversion
 from streaming.risk.money import LIMIT, MoneyOverflowError, fraction
 from streaming.risk.reference import Accounts, Instruments, MarginType, Style
 from streaming.risk.rulebook import Rules
 
 _BOOK_FAULTS = int(Reason.UNDERLYING_PRICE | Reason.UNKNOWN_CLASS | Reason.MISSING_LEVERAGE)
 """Reasons on an option that leave its book nothing but spreads, whose loss does not depend on the underlying."""
-
-
-class MissingRateError(LookupError):
-    """A currency without a conversion rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,29 +135,19 @@ def regulation_t(
     ``activity`` the day's SMA entries (none: no Regulation T call arises); ``investment_grade`` True per instrument
     for debt known to be so (unknown debt is charged as other listed debt); ``combine`` True per account whose positions
     are combined into strategies (None: all), the others' are margined each for itself. Cash accounts are charged 100%;
-    portfolio accounts are computed as if they were strategy-based, for comparison.
+    portfolio accounts are computed as if they were strategy-based, for comparison. What is in a currency without a rate
+    is charged in full: positions at the largest known rate, credit balances by counting as nothing.
     """
     terms = terms_of(rules)
     rates = prices.fx if fx is None else fx
-    positions = prepare(holdings, instruments, accounts, prices, as_of_day, rules, terms)
+    rate, rated = conversion(instruments.currency, rates)
+    positions = prepare(holdings, instruments, accounts, prices, as_of_day, rules, terms, rated)
     grade = np.zeros(len(instruments), dtype=bool) if investment_grade is None else investment_grade
     debt = debt_requirement(positions, instruments, grade, as_of_day, rules)
     native = _treat(positions, instruments, debt, terms, combine)
-    conversion = currency_rates(instruments.currency, rates)
-    treatments = _converted(native, conversion[positions.instrument[native.leg_position[native.leg_start[:-1]]]])
-    margin = _account_columns(
-        positions, treatments, cash, accounts, conversion[positions.instrument], rates, rules, activity
-    )
+    treatments = _converted(native, rate[positions.instrument[native.leg_position[native.leg_start[:-1]]]])
+    margin = _account_columns(positions, treatments, cash, accounts, rate[positions.instrument], rates, rules, activity)
     return MarginResult(prices.id, rules.version, margin, treatments, positions)
-
-
-def currency_rates(currency: np.ndarray, rates: Mapping[str, int]) -> np.ndarray:
-    """Reporting-currency micros per unit for each row's currency code."""
-    names, inverse = np.unique(currency.astype(str), return_inverse=True)
-    missing = [name for name in names if name not in rates]
-    if missing:
-        raise MissingRateError(f"fx: expected a rate for {', '.join(missing)}, found {', '.join(sorted(rates))}")
-    return np.array([rates[name] for name in names], dtype=np.int64)[inverse]
 
 
 class Books(NamedTuple):
@@ -424,12 +410,12 @@ def _pair_all(first_leg, legs, stocks, numbers, terms):
 
 
 def _account_columns(
-    positions: Positions, rows: Treatments, cash: CashBalances, accounts: Accounts, conversion: np.ndarray,
+    positions: Positions, rows: Treatments, cash: CashBalances, accounts: Accounts, rate: np.ndarray,
     fx: Mapping[str, int], rules: Rules, activity: SmaActivity | None,
 ) -> AccountMargin:  # fmt: skip
     count = len(accounts)
-    value = fraction(positions.value, conversion)
-    balance = _sum(cash.account, fraction(cash.amount, currency_rates(cash.currency, fx)), count, "cash")
+    value = fraction(positions.value, rate)
+    balance = _sum(cash.account, cash_value(cash.amount, cash.currency, fx), count, "cash")
     lmv = _sum(positions.account, np.maximum(value, 0), count, "long market value")
     smv = _sum(positions.account, np.maximum(-value, 0), count, "short market value")
     premium = _sum(rows.account, rows.premium, count, "short option value")
