@@ -31,6 +31,8 @@ from streaming.apps.firm_statements import (
 )
 from streaming.apps.firm_stress import stress_table
 from streaming.apps.firm_view import FirmView, account_equity, padded_values, whole_valuation
+from streaming.apps.margin_limits import firm_limits
+from streaming.apps.policies import policies_of
 from streaming.apps.rules import rules_in_force
 from streaming.engine.canonical import decimal_to_int64
 from streaming.engine.epochs import Epoch
@@ -76,6 +78,7 @@ _TABLES = (
     sealed.CAPITAL_LINES,
     sealed.CAPITAL_INPUTS,
     sealed.NOTICES,
+    sealed.LIMITS,
     sealed.CHECKS,
     sealed.HEADLINES,
     sealed.STRESS_FIRM,
@@ -90,6 +93,7 @@ class FirmState:
     instruments: pa.Table = field(default_factory=results.INSTRUMENTS.empty_table)
     accounts: pa.Table = field(default_factory=results.ACCOUNTS.empty_table)
     rates: pa.Table = field(default_factory=results.RATES.empty_table)
+    policies: pa.Table = field(default_factory=results.POLICIES.empty_table)
     carry: Carry = field(default_factory=Carry)
     tables: dict = field(default_factory=lambda: {table.name: table.arrow.empty_table() for table in _TABLES})
     """The sealed tables of the newest cut."""
@@ -111,7 +115,7 @@ class FirmApp:
         return FirmState()
 
     def apply(self, state: FirmState, stretch: Stretch) -> tuple[FirmState, Mapping[str, pa.Table]]:
-        for name in ("instruments", "accounts", "rates"):
+        for name in ("instruments", "accounts", "rates", "policies"):
             for table in stretch.tables("reference", name):
                 setattr(state, name, table)
         priced, held = stretch.tables("price_sets", "prices"), stretch.tables("positions.sealed", "positions")
@@ -143,6 +147,7 @@ class _Firm:
         groups: MarginGroups,
     ) -> None:
         self.rules: Rules = rules_in_force(stretch.versions)
+        self.policies = policies_of(state.policies)
         self.state, self.stretch, self.groups = state, stretch, groups
         market = views.market(stretch, len(instruments))
         self.instruments, self.accounts, self.market = instruments, accounts, market
@@ -219,6 +224,11 @@ class _Firm:
             open_deposits=self.carry.open_deposits(),
         )
 
+    def _limits(self) -> pa.Table:
+        """The limits on the firm in force at the rule date."""
+        net, debits = self.capital.net_capital.net, self.capital.alternative.base
+        return firm_limits(self.policies, self._portfolio_margin(), net, debits, self.rules)
+
     def _portfolio_margin(self) -> int:
         account, requirement = self._by_account("margin", "portfolio")
         counted = (self.accounts.margin_type[account] == MarginType.PORTFOLIO) & (
@@ -262,6 +272,7 @@ class _Firm:
             "capital_lines": lines_table(found, self.rules),
             "capital_inputs": inputs_table(found),
             "notices": notices_table(self.capital.tests),
+            "limits": self._limits(),
             "checks": sealed_checks(self.checks),
             "headlines": headlines_table(self.capital, more),
             "stress_firm": stress_table(self.rows["stress"], self.accounts, self.ids, self.capital.net_capital.net),

@@ -128,3 +128,16 @@ def evaluated(
     )
     given = {(metric, level): limits.Metric(found, value) for metric, (found, value) in metrics.items()}
     return limit_rows(limits.evaluate(chosen, given, rules.rule_date))
+
+
+def firm_limits(policies: Policies, portfolio_margin: int, net_capital: int, debits: int, rules: Rules) -> pa.Table:
+    """The limits on the firm as sealed rows: customers' portfolio margin over net capital, and that over debits."""
+    pairs = {
+        "portfolio_margin_over_net_capital": (portfolio_margin, net_capital),
+        "net_capital_over_debits": (net_capital, debits),
+    }
+    metrics = {
+        metric: (np.array([""], object), share(np.array([part], np.int64), np.array([whole], np.int64)))
+        for metric, (part, whole) in pairs.items()
+    }
+    return evaluated(policies, FIRM, metrics, rules)

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from streaming.demo import balance_sheet, stock_record
+from streaming.demo import balance_sheet, policies, stock_record
 from streaming.demo.clients import account_events
 from streaming.demo.encode import amounts, events
 from streaming.demo.history import SOURCE
@@ -14,7 +14,19 @@ from streaming.demo.surface import ZERO_CURVES
 from streaming.demo.universe import DIVIDEND, SPLIT, SPLIT_FACTOR, instrument_events
 from streaming.demo.world import World
 from streaming.risk.money import MICRO
-from streaming.schema.raw import ACCOUNTS, ACTIONS, CASH, CLOSES, CUSTODY, FIRM, FX, INSTRUMENTS, PRICES, RATES
+from streaming.schema.raw import (
+    ACCOUNTS,
+    ACTIONS,
+    CASH,
+    CLOSES,
+    CUSTODY,
+    FIRM,
+    FX,
+    INSTRUMENTS,
+    POLICIES,
+    PRICES,
+    RATES,
+)
 
 Batch = tuple[str, np.ndarray, list[str] | str, list[bytes]]
 """Topic, arrivals, keys (or one for all), payloads."""
@@ -37,6 +49,8 @@ def _batches(world: World) -> Iterator[Batch]:
     people = account_events(world.clients)
     yield _batch(ACCOUNTS.name, ACCOUNTS.version, people, _times(day.at(6, 1), len(people)))
     yield _closes(world)
+    set_by_house = policies.rows(world)
+    yield _batch(POLICIES.name, POLICIES.version, set_by_house, _times(day.at(6, 4), len(set_by_house)))
     rates = _rates(world)
     yield _batch(RATES.name, RATES.version, rates, _times(day.at(6, 6), len(rates)))
     yield from _openings(world)
@@ -80,6 +94,8 @@ def _rates(world: World) -> list[dict]:
         for row, expected in enumerate(world.universe.dividends)
         for ex_date, amount in expected
     ]
+    today = {"instrument": DIVIDEND, "ex_date": str(world.day.business_date), "value": DIVIDEND_AMOUNT}
+    dividends.append({"kind": "dividend", **today})
     return zeros + dividends
 
 
