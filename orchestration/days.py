@@ -37,12 +37,10 @@ def marked_cuts(index: EpochIndex, day: date | None = None) -> list[MarkedCut]:
     index.refresh()
     found: list[MarkedCut] = []
     versions: dict[str, int] = {}
-    for number in range(index.end):
-        epoch = index[number]
-        if epoch.cut:
-            versions[epoch.cut] = versions.get(epoch.cut, 0) + 1
-            if day is None or epoch.day == day:
-                found.append(MarkedCut(epoch.cut, versions[epoch.cut], epoch))
+    for epoch in index.marked_cuts():
+        versions[epoch.cut] = versions.get(epoch.cut, 0) + 1
+        if day is None or epoch.day == day:
+            found.append(MarkedCut(epoch.cut, versions[epoch.cut], epoch))
     return found
 
 

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
+from itertools import chain, count, groupby
 from operator import itemgetter
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import orjson
@@ -20,8 +22,9 @@ from streaming.log import Log, LogError
 from streaming.schema.raw import REFERENCE_FEEDS
 
 EPOCHS = "epochs"
-_reference_ends = itemgetter(*(topic.name for topic in REFERENCE_FEEDS))
-_date = lru_cache(date.fromisoformat)
+_REFERENCE = frozenset(topic.name for topic in REFERENCE_FEEDS)
+_OFFSET, _TIME, _DAY = range(3)
+_FIXED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +62,44 @@ class Epoch:
     @classmethod
     def decode(cls, payload: bytes) -> "Epoch":
         record = orjson.loads(payload)
-        ends = record["ends"]
         return cls(
             record["epoch"],
             record["time"],
-            _date(record["day"]),
-            dict(zip(ends, map(tuple, ends.values()), strict=True)),
+            date.fromisoformat(record["day"]),
+            {topic: tuple(ends) for topic, ends in record["ends"].items()},
             record.get("price_set", ""),
             record.get("cut", ""),
             record.get("versions", {}),
         )
 
 
+@lru_cache
+def _ordinal(day: str) -> int:
+    return date.fromisoformat(day).toordinal()
+
+
 class EpochIndex:
-    """The epochs of a log, as far as they have been written; shared by all readers of a process."""
+    """The epochs of a log, as far as they have been written; shared by all readers of a process.
+
+    Days have a hundred thousand epochs: they are kept in columns, and an :class:`Epoch` is made when asked for.
+    """
 
     def __init__(self, log: Log):
         self._log = log
-        self._epochs: list[Epoch] = []
-        self._offsets: list[int] = []
         self._next = log.first(EPOCHS, 0)
-        self._latest_versions: list[Mapping[str, str]] = []
+        self._first = 0
+        """The number of the first epoch that the log still holds."""
+        self._length = 0
+        self._table = np.zeros((1024, _FIXED), np.int64)
+        """A row for each epoch: its offset, time and day (ordinal), then the next offset of each place."""
+        self._places: dict[tuple[str, int], int] = {}
+        """Raw topic and partition -> column."""
+        self._marks: dict[int, tuple[str, str]] = {}
+        """Number of a marked epoch -> its price set and cut."""
+        self._announced: list[tuple[int, Mapping[str, str], Mapping[str, str]]] = []
+        """Number of an epoch that announces versions, those, and all that are in force from it on."""
         self._stops: list[int] = []
         self._cuts: list[int] = []
-        self._ends: dict[tuple[str, int], np.ndarray] = {}
         self._refreshing = Lock()
 
     def refresh(self) -> int:
@@ -93,47 +110,53 @@ class EpochIndex:
             while self._next < end:
                 stop = min(end, self._next + 10_000)
                 span = self._log.read(EPOCHS, 0, self._next, stop)
-                for offset, payload in zip(span.offsets.tolist(), span.payloads, strict=True):
-                    self._add(offset, Epoch.decode(payload))
+                if span.payloads:
+                    self._add(span.offsets, [orjson.loads(payload) for payload in span.payloads])
                 self._next = stop
             return self.end
 
     @property
     def end(self) -> int:
-        return self._epochs[0].number + len(self._epochs) if self._epochs else 0
+        return self._first + self._length
 
     def __getitem__(self, number: int) -> Epoch:
-        return self._epochs[self._at(number)]
+        row = self._table[self._at(number)].tolist()
+        ends: dict[str, tuple[int, ...]] = {}
+        for (topic, _), column in self._places.items():
+            ends[topic] = (*ends.get(topic, ()), row[column])
+        price_set, cut = self._marks.get(number, ("", ""))
+        at = bisect_left(self._announced, number, key=itemgetter(0))
+        fresh = self._announced[at][1] if at < len(self._announced) and self._announced[at][0] == number else {}
+        return Epoch(number, row[_TIME], date.fromordinal(row[_DAY]), ends, price_set, cut, fresh)
 
     def offset(self, number: int) -> int:
         """The offset of that epoch's record in the topic."""
-        return self._offsets[self._at(number)]
+        return int(self._table[self._at(number), _OFFSET])
 
     def next_offset(self, number: int) -> int:
         """The progress after every epoch below ``number`` is done: one past the record of ``number - 1``."""
-        return self._offsets[self._at(number - 1)] + 1 if number > 0 else self._log.first(EPOCHS, 0)
+        return self.offset(number - 1) + 1 if number > 0 else self._log.first(EPOCHS, 0)
 
     def number_at(self, offset: int) -> int:
         """The epoch that follows a progress offset: the first one whose record stands at or after it."""
-        first = self._epochs[0].number if self._epochs else 0
-        return first + int(np.searchsorted(self._offsets, offset, side="left"))
+        return self._first + int(np.searchsorted(self._table[: self._length, _OFFSET], offset, side="left"))
 
     def versions(self, number: int) -> Mapping[str, str]:
         """The versions in force at the end of that epoch."""
-        return self._latest_versions[self._at(number)]
+        self._at(number)
+        at = bisect_right(self._announced, number, key=itemgetter(0))
+        return self._announced[at - 1][2] if at else {}
 
     def ends_before(self, number: int, topic: str, partition: int) -> int:
         """The next raw offset when epoch ``number`` begins."""
-        return self[number - 1].ends[topic][partition] if number > 0 else self._log.first(topic, partition)
+        if number <= 0:
+            return self._log.first(topic, partition)
+        return int(self._table[self._at(number - 1), self._places[topic, partition]])
 
     def ends(self, topic: str, partition: int, first: int, stop: int) -> np.ndarray:
         """The next raw offsets of one partition after each of the epochs [first, stop)."""
-        known = self._ends.get((topic, partition), np.empty(0, np.int64))
-        if len(known) < len(self._epochs):
-            fresh = [epoch.ends[topic][partition] for epoch in self._epochs[len(known) :]]
-            known = self._ends[topic, partition] = np.concatenate([known, np.array(fresh, np.int64)])
         at = self._at(first)
-        return known[at : at + stop - first]
+        return self._table[at : at + stop - first, self._places[topic, partition]]
 
     def stops(self, first: int, stop: int) -> list[int]:
         """The epochs of [first, stop) behind which a stretch ends.
@@ -143,9 +166,13 @@ class EpochIndex:
         """
         return self._stops[bisect_left(self._stops, first) : bisect_left(self._stops, stop)]
 
+    def marked_cuts(self) -> list[Epoch]:
+        """Every epoch at which a cut is sealed, in the order of the log."""
+        return [self[number] for number in self._cuts]
+
     def cuts(self) -> dict[str, int]:
         """Cut id -> number of its newest marked epoch, in the order of the log."""
-        return {self[number].cut: number for number in self._cuts}
+        return {self._marks[number][1]: number for number in self._cuts}
 
     def next_cut(self, after: int) -> int:
         """The number of the first cut's epoch behind epoch ``after``; where there is none, of the next to come."""
@@ -154,30 +181,80 @@ class EpochIndex:
 
     def last_at(self, time: int) -> Epoch | None:
         """The last epoch closed at or before ``time`` (microseconds); None before the first."""
-        at = int(np.searchsorted([epoch.time for epoch in self._epochs], time, side="right"))
-        return self._epochs[at - 1] if at else None
+        at = int(np.searchsorted(self._table[: self._length, _TIME], time, side="right"))
+        return self[self._first + at - 1] if at else None
 
     def _at(self, number: int) -> int:
-        at = number - (self._epochs[0].number if self._epochs else 0)
-        if not 0 <= at < len(self._epochs):
+        at = number - self._first
+        if not 0 <= at < self._length:
             raise LogError(f"epoch {number}: expected below {self.end}")
         return at
 
-    def _add(self, offset: int, epoch: Epoch) -> None:
-        if self._epochs and epoch.number != self.end:
-            raise LogError(f"{EPOCHS}: expected epoch {self.end} at offset {offset}, found {epoch.number}")
-        former = self._latest_versions[-1] if self._latest_versions else {}
-        last = self._epochs[-1] if self._epochs else None
-        new_reference = last is None or _reference_ends(last.ends) != _reference_ends(epoch.ends)
-        if last is not None and (last.day != epoch.day or new_reference) and last.number not in self._stops[-1:]:
-            self._stops.append(last.number)
-        if epoch.marked or new_reference:
-            self._stops.append(epoch.number)
-        if epoch.cut:
-            self._cuts.append(epoch.number)
-        self._epochs.append(epoch)
-        self._offsets.append(offset)
-        self._latest_versions.append({**former, **epoch.versions} if epoch.versions else former)
+    def _add(self, offsets: np.ndarray, records: Sequence[Mapping[str, Any]]) -> None:
+        """Take records that follow one another."""
+        if not self._length:
+            self._first = records[0]["epoch"]
+        for offset, number, record in zip(offsets.tolist(), count(self.end), records):
+            if record["epoch"] != number:
+                raise LogError(f"{EPOCHS}: expected epoch {number} at offset {offset}, found {record['epoch']}")
+        rows = np.zeros((len(records), self._room(len(records), records[-1]["ends"])), np.int64)
+        rows[:, _OFFSET] = offsets
+        rows[:, _TIME] = [record["time"] for record in records]
+        rows[:, _DAY] = [_ordinal(record["day"]) for record in records]
+        start = 0
+        for _, some in groupby((record["ends"] for record in records), _alike):
+            chosen = list(some)
+            columns = [self._places[place] for place in _shape(chosen[0])]
+            flat = chain.from_iterable(chain.from_iterable(map(dict.values, chosen)))
+            values = np.fromiter(flat, np.int64, len(chosen) * len(columns)).reshape(-1, len(columns))
+            rows[start : start + len(chosen), columns] = values
+            start += len(chosen)
+        self._find_stops(rows)
+        for number, record in zip(count(self.end), records):
+            if "versions" in record:
+                former = self._announced[-1][2] if self._announced else {}
+                self._announced.append((number, record["versions"], {**former, **record["versions"]}))
+            if "price_set" in record or "cut" in record:
+                self._marks[number] = record.get("price_set", ""), record.get("cut", "")
+                self._stops.append(number)
+                if "cut" in record:
+                    self._cuts.append(number)
+        self._stops = sorted(set(self._stops))
+        self._table[self._length : self._length + len(rows)] = rows
+        self._length += len(rows)
+
+    def _room(self, more: int, ends: Mapping[str, Sequence[int]]) -> int:
+        """Make room for more epochs and for places not seen before; how many columns there are."""
+        for place in _shape(ends):
+            self._places.setdefault(place, _FIXED + len(self._places))
+        height, width = self._table.shape
+        wanted = _FIXED + len(self._places)
+        if self._length + more > height or wanted > width:
+            table = np.zeros((max(2 * height, self._length + more), wanted), np.int64)
+            table[: self._length, :width] = self._table[: self._length]
+            self._table = table
+        return wanted
+
+    def _find_stops(self, rows: np.ndarray) -> None:
+        """Note where a stretch ends because reference data or the business date changes."""
+        reference = [column for (topic, _), column in self._places.items() if topic in _REFERENCE]
+        last = self._table[self._length - 1 : self._length] if self._length else np.full((1, rows.shape[1]), -1)
+        both = np.concatenate([last, rows])
+        referring = (both[1:, reference] != both[:-1, reference]).any(axis=1)
+        turning = both[1:, _DAY] != both[:-1, _DAY]
+        numbers = self.end + np.arange(len(rows))
+        found = [*numbers[referring].tolist(), *(numbers[referring | turning] - 1).tolist()]
+        self._stops += [number for number in found if number >= self._first]
+
+
+def _alike(ends: Mapping[str, Sequence[int]]) -> tuple:
+    """Equal for records that give ends of the same places in the same order."""
+    return (*ends, *map(len, ends.values()))
+
+
+def _shape(ends: Mapping[str, Sequence[int]]) -> tuple[tuple[str, int], ...]:
+    """The places that an epoch's record gives ends of, in order."""
+    return tuple((topic, partition) for topic, some in ends.items() for partition in range(len(some)))
 
 
 @dataclass(frozen=True, slots=True)
