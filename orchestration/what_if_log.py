@@ -39,12 +39,12 @@ class BranchLog:
         ends = {t: tuple(self.end(t, p) for p in range(len(ends))) for t, ends in last.ends.items()}
         self._epochs: dict[int, bytes] = {}
         for number in range(first, last.number + 1):
-            epoch = index[number]
+            epoch = real = index[number]
             if number == last.number:
                 epoch = replace(epoch, ends=ends)
             if versions and (number == first or epoch.versions):
                 epoch = replace(epoch, versions={**epoch.versions, **versions})
-            if epoch is not index[number]:
+            if epoch is not real:
                 self._epochs[index.offset(number)] = epoch.encode()
 
     def topics(self) -> Mapping[str, int]:
