@@ -104,7 +104,9 @@ class Clock:
         return times
 
     def _start(self, topic: str, partition: int) -> int:
-        return self._last.ends[topic][partition] if self._last else self._log.first(topic, partition)
+        if self._last is None or topic not in self._last.ends:
+            return self._log.first(topic, partition)
+        return self._last.ends[topic][partition]
 
 
 def _newest_epoch(log: Log) -> Epoch | None:

@@ -149,14 +149,17 @@ class EpochIndex:
 
     def ends_before(self, number: int, topic: str, partition: int) -> int:
         """The next raw offset when epoch ``number`` begins."""
-        if number <= 0:
+        column = self._places.get((topic, partition))
+        if number <= 0 or column is None:
             return self._log.first(topic, partition)
-        return int(self._table[self._at(number - 1), self._places[topic, partition]])
+        return int(self._table[self._at(number - 1), column])
 
     def ends(self, topic: str, partition: int, first: int, stop: int) -> np.ndarray:
         """The next raw offsets of one partition after each of the epochs [first, stop)."""
-        at = self._at(first)
-        return self._table[at : at + stop - first, self._places[topic, partition]]
+        at, column = self._at(first), self._places.get((topic, partition))
+        if column is None:  # no epoch knows the topic yet
+            return np.full(stop - first, self._log.first(topic, partition))
+        return self._table[at : at + stop - first, column]
 
     def stops(self, first: int, stop: int) -> list[int]:
         """The epochs of [first, stop) behind which a stretch ends.
