@@ -100,6 +100,9 @@ class ChosenLog:
     def progress_of(self, writer: str) -> Mapping[Partition, int]:
         return self._own.progress_of(writer)
 
+    def note_of(self, writer: str) -> str:
+        return self._own.note_of(writer)
+
     def close(self) -> None:
         self._own.close()
 

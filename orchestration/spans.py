@@ -60,6 +60,9 @@ class SpanLog:
     def progress_of(self, writer: str) -> Mapping[Partition, int]:
         raise LogError(f"a span of a log: expected only raw events and epochs, found progress of {writer}")
 
+    def note_of(self, writer: str) -> str:
+        raise LogError(f"a span of a log: expected only raw events and epochs, found notes of {writer}")
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -18,6 +18,7 @@ data_option = click.option(
 deployment_option = click.option(
     "--deployment", type=click.Path(path_type=Path, dir_okay=False), help="TOML: which applications are one job."
 )
+SAMPLE_S = 1.0
 name_argument = click.argument("name")
 log_option = click.option(
     "--log", "log_json", metavar="JSON", help='Where the log is, instead of the stack\'s Kafka: {"kind": ...}.'
@@ -50,24 +51,52 @@ def submit(names: tuple[str, ...], data: Path, deployment: Path | None, from_beg
 @deployment_option
 @click.option("--prometheus", is_flag=True, help="In Prometheus' text format.")
 def list_jobs(data: Path, deployment: Path | None, prometheus: bool) -> None:
-    """Show state, lag and newest checkpoint of every job."""
+    """Show state, checkpoint, lag and work of every job and shard; rows/s are those of one second."""
     from orchestration.jobs.control import Cluster
     from orchestration.jobs.deployment import load_deployment
     from orchestration.jobs.standing import as_prometheus, standings
 
-    found = standings(Cluster(data), load_deployment(deployment))
+    found = standings(Cluster(data), load_deployment(deployment), 0.0 if prometheus else SAMPLE_S)
     if prometheus:
         click.echo(as_prometheus(found), nl=False)
         return
     for standing in found:
-        lag = max(standing.lags, key=lambda lag: lag.epochs)
-        line = f"{standing.job:12} {standing.state:10} lag {lag.epochs:>7,} epochs {lag.seconds:>9,.1f} s"
+        line = f"{standing.job:12} {standing.state:10}"
         if standing.checkpoint is not None:
             made = standing.checkpoint
             line += (
-                f"   checkpoint {made.number}: {made.size_bytes:,} bytes, {made.duration_ms} ms, {made.age_s:.0f} s ago"
+                f" checkpoint {made.number}: {made.size_bytes:,} bytes, {made.duration_ms} ms, {made.age_s:.0f} s ago"
             )
         click.echo(line)
+        if standing.failure and standing.state != "RUNNING":
+            click.echo(f"  failed: {standing.failure}")
+        for lag, work in zip(standing.lags, standing.work, strict=True):
+            click.echo(
+                f"  shard {lag.shard:<3} lag {lag.offsets:>9,} offsets {lag.epochs:>7,} epochs {lag.seconds:>9,.1f} s"
+                f" {work.rows_per_s:>10,.0f} rows/s   transaction {work.transaction_ms:>7,.1f} ms"
+                f"   quarantined {work.quarantined:,}"
+            )
+
+
+@jobs_group.command()
+@data_option
+@deployment_option
+@click.option("--serve", "port", type=click.IntRange(1, 65535), help="Answer Prometheus on this port, until stopped.")
+def metrics(data: Path, deployment: Path | None, port: int | None) -> None:
+    """The same in Prometheus' text format; with --serve on the loopback address."""
+    import threading
+
+    from orchestration.jobs.control import Cluster
+    from orchestration.jobs.deployment import load_deployment
+    from orchestration.jobs.standing import HOST, as_prometheus, serve, standings
+
+    cluster, found = Cluster(data), load_deployment(deployment)
+    if port is None:
+        click.echo(as_prometheus(standings(cluster, found)), nl=False)
+        return
+    serve(lambda: standings(cluster, found), port)
+    click.echo(f"http://{HOST}:{port}/metrics")
+    threading.Event().wait()
 
 
 @jobs_group.command()

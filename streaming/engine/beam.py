@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.coders import BytesCoder, VarIntCoder
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
@@ -30,11 +31,12 @@ from streaming.engine.runner import (
     ShardCommitter,
     ShardRunner,
     ShardState,
+    counts_of,
     decode_shard,
     encode_shard,
     newest_sealed_state,
 )
-from streaming.engine.stretch import Position, Stretch, StretchReader
+from streaming.engine.stretch import Position, StretchReader
 from streaming.engine.stretch_codec import Outputs, decode_outputs, decode_stretches, encode_outputs, encode_stretches
 from streaming.log.opening import LogSpec, open_log
 
@@ -219,7 +221,8 @@ class _Apply(beam.DoFn):
         if runner is None or runner.at.position.epoch != first:
             runner = self._rebuilt(shard, first, base.read(), since.read())
         records = [record for stretch in stretches for record in runner.apply(stretch)]
-        self._count(stretches)
+        counts = counts_of(stretches)
+        self._count(first, stop, counts)
         size = (since_bytes.read() or 0) + len(data)
         if size > max(base_bytes.read() or 0, self.hosted.compaction_bytes):
             encoded = encode_shard(runner.at)
@@ -232,7 +235,7 @@ class _Apply(beam.DoFn):
         since_bytes.write(size)
         following.write(stop)
         _put(key, runner)
-        return [(shard, encode_outputs(Outputs(first, stop, records)))]
+        return [(shard, encode_outputs(Outputs(first, stop, records, counts)))]
 
     def _rebuilt(self, shard: int, first: int, base: bytes | None, since: Iterable[bytes]) -> ShardRunner:
         """The runner as it stood before epoch ``first``: from Beam's state, or on the first run from the sealed cut."""
@@ -253,12 +256,10 @@ class _Apply(beam.DoFn):
     def _name(self, shard: int) -> str:
         return f"{self.hosted.load().name}/{shard}"
 
-    def _count(self, stretches: list[Stretch]) -> None:
-        self.epochs.inc(stretches[-1].after.epoch - stretches[0].first)
-        for stretch in stretches:
-            self.events.inc(sum(len(batch) for batches in stretch.raw.values() for batch in batches))
-            refused = [tables["quarantine"].num_rows for tables in stretch.rows.values() if "quarantine" in tables]
-            self.quarantined.inc(sum(refused))
+    def _count(self, first: int, stop: int, counts: np.ndarray) -> None:
+        self.epochs.inc(stop - first)
+        self.events.inc(int(counts[:, 1].sum()))
+        self.quarantined.inc(int(counts[:, 2].sum()))
 
 
 class _Commit(beam.DoFn):
@@ -277,7 +278,7 @@ class _Commit(beam.DoFn):
         key = (self.hosted.run, "committer", shard)
         committer = _live(key, lambda: self._committer(shard))
         try:
-            committer.commit(outputs.first, outputs.stop, outputs.records)
+            committer.commit(outputs.first, outputs.stop, outputs.records, outputs.counts)
         except BaseException:
             _forget(key, committer)  # the next attempt takes the name over again and asks for the progress
             raise

@@ -1,10 +1,13 @@
 """The shard runner: align, apply, seal. All hosts run exactly this; they only bring stretches and take records away."""
 
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
+import numpy as np
+import orjson
 import pyarrow as pa
 
 from streaming.engine.app import App, Job, State
@@ -25,6 +28,36 @@ class ApplicationError(RuntimeError):
 
 class LostProgressError(RuntimeError):
     """Committed progress without the state that belongs to it: data would be lost or doubled."""
+
+
+class Tally:
+    """What a shard of a job has done since it began: counted exactly once, and kept with its committed progress."""
+
+    def __init__(self, note: str = ""):
+        found = orjson.loads(note) if note else {}
+        self.rows: int = found.get("rows", 0)
+        """Raw events."""
+        self.quarantined: int = found.get("quarantined", 0)
+        self.transaction_us: int = found.get("transaction_us", 0)
+        """How long the transaction before the newest took."""
+        self.time_us: int = found.get("time_us", 0)
+        """When the newest was committed, by the worker's own time; 0 = never."""
+
+    def note(self) -> str:
+        return orjson.dumps(vars(self), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def counts_of(stretches: Iterable[Stretch]) -> np.ndarray:
+    """int64 [n, 3]: epoch, raw events and quarantined events of the epochs that have any, ascending, once applied."""
+    seen, refused = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for stretch in stretches:
+        seen += [batch.epochs for batches in stretch.raw.values() for batch in batches]
+        tables = [tables["quarantine"] for tables in stretch.rows.values() if "quarantine" in tables]
+        refused += [table.column("epoch").to_numpy() for table in tables]
+    events, quarantined = np.concatenate(seen), np.concatenate(refused)
+    epochs = np.unique(np.concatenate([events, quarantined]))
+    columns = [np.bincount(np.searchsorted(epochs, found), minlength=len(epochs)) for found in (events, quarantined)]
+    return np.column_stack([epochs, *columns]).astype(np.int64)
 
 
 @dataclass(slots=True)
@@ -108,11 +141,12 @@ class ShardCommitter:
         progress = self._writer.progress.get((EPOCHS, 0))
         self.committed = start if progress is None else index.number_at(progress)
         """The first epoch that is not committed. Without any progress the shard is new, and begins at ``start``."""
+        self._tally = Tally(log.note_of(self.name))
         self._one_at_a_time = Lock()
 
-    def commit(self, first: int, stop: int, records: Sequence[Record]) -> None:
+    def commit(self, first: int, stop: int, records: Sequence[Record], counts: np.ndarray) -> None:
         """Commit what epochs [first, stop) made, as far as it is not committed; LostProgressError when some is missing
-        between what is committed and ``first``."""
+        between what is committed and ``first``. ``counts`` as :func:`counts_of` has them."""
         with self._one_at_a_time:
             if first > self.committed:
                 raise LostProgressError(f"{self.name}: expected epoch {self.committed} to be next, found {first}")
@@ -122,7 +156,12 @@ class ShardCommitter:
                 records = records_from(self.committed, records)
             while self._index.end < stop:
                 self._index.refresh()
-            self._writer.commit(records, {(EPOCHS, 0): self._index.next_offset(stop)})
+            fresh = counts[counts[:, 0] >= self.committed]
+            self._tally.rows += int(fresh[:, 1].sum())
+            self._tally.quarantined += int(fresh[:, 2].sum())
+            begin, self._tally.time_us = time.monotonic(), time.time_ns() // 1000
+            self._writer.commit(records, {(EPOCHS, 0): self._index.next_offset(stop)}, self._tally.note())
+            self._tally.transaction_us = round((time.monotonic() - begin) * 1e6)
             self.committed = stop
 
     def close(self) -> None:
@@ -174,7 +213,7 @@ class ShardHost:
         if not stretches:
             return 0
         records = [record for stretch in stretches for record in self._runner.apply(stretch)]
-        self._committer.commit(before, self.epoch, records)
+        self._committer.commit(before, self.epoch, records, counts_of(stretches))
         return self.epoch - before
 
 

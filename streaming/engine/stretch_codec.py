@@ -23,6 +23,8 @@ class Outputs:
     first: int
     stop: int
     records: Sequence[Record]
+    counts: np.ndarray
+    """As :func:`streaming.engine.runner.counts_of` has them."""
 
 
 def encode_stretches(stretches: Sequence[Stretch]) -> bytes:
@@ -74,13 +76,14 @@ def encode_outputs(outputs: Outputs) -> bytes:
     numbers = np.array([at[record.topic, record.partition] for record in outputs.records], np.int64)
     times = np.array([record.time for record in outputs.records], np.int64)
     payloads = [record.payload for record in outputs.records]
-    return encode((outputs.first, outputs.stop, where, numbers, times, *_joined(payloads)))
+    return encode((outputs.first, outputs.stop, where, numbers, times, *_joined(payloads), outputs.counts))
 
 
 def decode_outputs(data: bytes) -> Outputs:
-    first, stop, where, numbers, times, lengths, joined = decode(data)
+    first, stop, where, numbers, times, lengths, joined, counts = decode(data)
     rows = zip(numbers.tolist(), times.tolist(), _split(lengths, joined), strict=True)
-    return Outputs(first, stop, [Record(where[i][0], where[i][1], payload, time) for i, time, payload in rows])
+    records = [Record(where[i][0], where[i][1], payload, time) for i, time, payload in rows]
+    return Outputs(first, stop, records, counts)
 
 
 def _encode_batch(batch: RawBatch) -> tuple:

@@ -119,7 +119,14 @@ class FilesLog:
             os.close(descriptor)
         self._descriptors.clear()
 
-    def _commit(self, name: str, fence: int, records: Sequence[Record], progress: Mapping[Partition, int]) -> None:
+    def note_of(self, writer: str) -> str:
+        """The note of a writer's newest commit with progress; empty when there is none."""
+        self._journal.refresh()
+        return self._journal.notes.get(writer, "")
+
+    def _commit(
+        self, name: str, fence: int, records: Sequence[Record], progress: Mapping[Partition, int], note: str
+    ) -> None:
         with self._locked():
             if self._journal.fences.get(name) != fence:
                 raise FencedError(f"writer {name}: fence {fence} was taken over by {self._journal.fences.get(name)}")
@@ -133,12 +140,14 @@ class FilesLog:
                     )
                 by_partition[record.topic, record.partition].append(record)
             appended = [self._append(partition, some) for partition, some in by_partition.items()]
-            entry = {
+            entry: dict[str, object] = {
                 "writer": name,
                 "fence": fence,
                 "appended": appended,
                 "progress": [[topic, partition, offset] for (topic, partition), offset in progress.items()],
             }
+            if note:
+                entry["note"] = note
             self._journal.append(entry, self.durable)
 
     def _append(self, where: Partition, records: list[Record]) -> list:
@@ -207,8 +216,10 @@ class FilesWriter:
         self._log._journal.refresh()
         return dict(self._log._journal.progress[self._name])
 
-    def commit(self, records: Sequence[Record], progress: Mapping[Partition, int] | None = None) -> None:
-        self._log._commit(self._name, self._fence, records, progress or {})
+    def commit(
+        self, records: Sequence[Record], progress: Mapping[Partition, int] | None = None, note: str = ""
+    ) -> None:
+        self._log._commit(self._name, self._fence, records, progress or {}, note)
 
     def close(self) -> None:
         """Nothing to release: the name stays ours until somebody takes it over."""
@@ -225,6 +236,7 @@ class _Journal:
         """Next offset and next byte."""
         self.fences: dict[str, int] = {}
         self.progress: dict[str, dict[Partition, int]] = defaultdict(dict)
+        self.notes: dict[str, str] = {}
         self._size = 0
         self.refresh()
 
@@ -268,3 +280,4 @@ class _Journal:
             self.ends[topic, partition] = (last, end)
         for topic, partition, offset in entry.get("progress", ()):
             self.progress[entry["writer"]][topic, partition] = offset
+            self.notes[entry["writer"]] = entry.get("note", "")

@@ -39,6 +39,8 @@ from streaming.log.protocol import (
 )
 
 TIMEOUT_S = 30.0
+ATTEMPT_S = 5.0
+"""Of one question, where a broker that has just started may leave it without an answer."""
 TRANSACTION_TIMEOUT_MS = 45_000
 """A writer that died holds back every reader until its transaction is aborted."""
 MESSAGES_MAX = 10_000  # of one call of the client
@@ -200,11 +202,18 @@ class KafkaLog:
         names = {at.topic: at.topic.removeprefix(self._prefix).removeprefix(_PROGRESS) for at in found}
         return {(names[at.topic], at.partition): at.offset for at in found if at.offset >= 0}
 
+    def note_of(self, writer: str) -> str:
+        """The note of a writer's newest commit with progress; empty when there is none."""
+        notes = [at.metadata or "" for at in self._group_offsets(self.kafka_name(writer)) if at.offset >= 0]
+        return notes[0] if notes else ""
+
     def _group_offsets(self, group: str) -> Sequence[TopicPartition]:
         """Asked again while the group has no coordinator (the broker has just started, or is lost)."""
         deadline = time.monotonic() + TIMEOUT_S
         while True:
-            asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], require_stable=True)
+            asked = self._admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], require_stable=True, request_timeout=ATTEMPT_S
+            )
             try:
                 return asked[group].result(TIMEOUT_S).topic_partitions
             except KafkaException as error:
@@ -289,11 +298,13 @@ class KafkaWriter:
     def progress(self) -> Mapping[Partition, int]:
         return dict(self._progress)
 
-    def commit(self, records: Sequence[Record], progress: Mapping[Partition, int] | None = None) -> None:
+    def commit(
+        self, records: Sequence[Record], progress: Mapping[Partition, int] | None = None, note: str = ""
+    ) -> None:
         for record in records:
             self._log._known(record.topic, record.partition)
         kept = dict(progress or {})
-        offsets = [TopicPartition(self._log.progress_topic(t), p, offset) for (t, p), offset in kept.items()]
+        offsets = [TopicPartition(self._log.progress_topic(t), p, offset, note) for (t, p), offset in kept.items()]
         self._attempt("begin", self._producer.begin_transaction)
         self._attempt("append", self._produce, records)
         if offsets:

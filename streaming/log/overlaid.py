@@ -43,6 +43,10 @@ class OverlaidLog:
         """The committed progress of a writer, without taking it over."""
         return self._own.progress_of(writer)
 
+    def note_of(self, writer: str) -> str:
+        """The note of a writer's newest commit with progress."""
+        return self._own.note_of(writer)
+
     def close(self) -> None:
         """Close the own log; the one below is its opener's."""
         self._own.close()

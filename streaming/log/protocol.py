@@ -58,8 +58,13 @@ class Writer(Protocol):
         """Committed progress by input partition (next offset); a partition never committed is absent."""
         ...
 
-    def commit(self, records: Sequence[Record], progress: Mapping[Partition, int] | None = None) -> None:
-        """Append all records and store the progress, or nothing of it. Raises FencedError after a take-over."""
+    def commit(
+        self, records: Sequence[Record], progress: Mapping[Partition, int] | None = None, note: str = ""
+    ) -> None:
+        """Append all records and store the progress, or nothing of it. Raises FencedError after a take-over.
+
+        ``note``: a short text kept with the progress, until the next commit with progress replaces it.
+        """
         ...
 
     def close(self) -> None: ...
@@ -98,6 +103,10 @@ class Log(Protocol):
 
     def progress_of(self, writer: str) -> Mapping[Partition, int]:
         """The committed progress of a writer, without taking it over."""
+        ...
+
+    def note_of(self, writer: str) -> str:
+        """The note of a writer's newest commit with progress; empty when there is none."""
         ...
 
     def close(self) -> None: ...

@@ -149,14 +149,26 @@ def test_each_shard_is_as_far_behind_the_clock_as_its_committed_progress(flink, 
         desk.tick(f"2020-03-16T09:00:0{second}.500")
     index = EpochIndex(desk.log)
     index.refresh()
-    desk.log.writer("accounts-0").commit([], {(EPOCHS, 0): index.next_offset(2)})
+    note = json.dumps({"rows": 2, "quarantined": 1, "transaction_us": 12_500, "time_us": 1})
+    desk.log.writer("accounts-0").commit([], {(EPOCHS, 0): index.next_offset(2)}, note)
     flink.known[JOB_ID] = "RUNNING"
-    job = SimpleNamespace(name="accounts", sharded=True)
+    job = SimpleNamespace(name="accounts", sharded=True, raw_inputs=("trades",))
     (found,) = watch.standings(desk.log, [job], 2, {"accounts": JOB_ID}, flink.rest)
-    assert [(lag.shard, lag.epochs) for lag in found.lags] == [(0, 1), (1, 3)]
+    assert [(lag.shard, lag.epochs, lag.offsets) for lag in found.lags] == [(0, 1, 1), (1, 3, 0)]
     assert found.lags[0].seconds == pytest.approx(1.0)
     assert (found.state, found.checkpoint.number, found.checkpoint.size_bytes) == ("RUNNING", 7, 11)
-    assert "plumbline_lag_seconds" in watch.prometheus([found], [])
+    told = watch.prometheus([found], []).splitlines()
+    for line in (
+        'plumbline_lag_seconds{job="accounts",shard="0"} 1.0',
+        'plumbline_lag_offsets{job="accounts",shard="0"} 1.0',
+        'plumbline_rows_total{job="accounts",shard="0"} 2.0',
+        'plumbline_quarantined_total{job="accounts",shard="0"} 1.0',
+        'plumbline_transaction_ms{job="accounts",shard="0"} 12.5',
+        'plumbline_rows_total{job="accounts",shard="1"} 0.0',
+        'plumbline_checkpoint_bytes{job="accounts"} 11.0',
+        'plumbline_job_running{job="accounts"} 1.0',
+    ):
+        assert line in told
 
 
 def standing(job, lags, checkpoint):

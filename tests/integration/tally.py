@@ -65,7 +65,7 @@ def job() -> Job:
 def careless_job() -> Job:
     """The same with the check for duplicates taken out, in whichever process loads it."""
 
-    def commit(self: ShardCommitter, first: int, stop: int, records: Sequence[Record]) -> None:  # noqa: ARG001
+    def commit(self: ShardCommitter, first: int, stop: int, records: Sequence[Record], *_: object) -> None:  # noqa: ARG001
         self._index.refresh()
         self._writer.commit(records, {(EPOCHS, 0): self._index.next_offset(stop)})
 

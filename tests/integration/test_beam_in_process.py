@@ -18,6 +18,8 @@ from streaming.engine.runner import (
     LostProgressError,
     ShardCommitter,
     ShardHost,
+    Tally,
+    counts_of,
     records_from,
     run_bounded,
 )
@@ -126,13 +128,25 @@ def test_the_suite_notices_when_duplicates_are_not_dropped(tmp_path, expected, m
     log = filled(tmp_path)
     run(log, 30)
 
-    def commit_blindly(self, first, stop, records):
+    def commit_blindly(self, first, stop, records, counts):
         self._writer.commit(records, {(EPOCHS, 0): self._index.next_offset(stop)})
 
     monkeypatch.setattr(ShardCommitter, "commit", commit_blindly)
     run(log)
     with pytest.raises(AssertionError):
         assert published(log) == expected
+
+
+@pytest.mark.parametrize("stops", [(), (18,), (3, 25, 50)])
+def test_what_is_counted_beside_the_progress_is_counted_once(tmp_path, stops):
+    log = filled(tmp_path)
+    for through in (*stops, EPOCH_COUNT - 1):
+        run(log, through, polling=Polling(epochs_max=7))
+    counted = [Tally(log.note_of(f"tallying-{shard}")) for shard in range(SHARDS)]
+    assert [tally_.rows for tally_ in counted] == [
+        sum(log.end(topic, shard) for topic in tally.RAW) for shard in range(SHARDS)
+    ]
+    assert all(tally_.transaction_us > 0 and tally_.time_us > 0 for tally_ in counted)
 
 
 def test_a_bounded_run_beyond_the_last_epoch_is_refused(tmp_path):
@@ -144,13 +158,13 @@ def test_a_committer_refuses_a_gap_and_is_fenced_by_its_successor(tmp_path):
     log = filled(tmp_path)
     index = EpochIndex(log)
     former = ShardCommitter(log, index, tally.job(), 0)
-    former.commit(0, 10, [])
+    former.commit(0, 10, [], counts_of([]))
     with pytest.raises(LostProgressError, match="expected epoch 10 to be next, found 11"):
-        former.commit(11, 12, [])
+        former.commit(11, 12, [], counts_of([]))
     latter = ShardCommitter(log, index, tally.job(), 0)
     assert latter.committed == 10
     with pytest.raises(FencedError):
-        former.commit(10, 12, [])
+        former.commit(10, 12, [], counts_of([]))
 
 
 def test_a_state_without_its_progress_is_refused(tmp_path):

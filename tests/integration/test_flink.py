@@ -213,7 +213,7 @@ def test_the_size_of_checkpoints_stays_flat_under_steady_input(tallying: Tallyin
     slope = np.polyfit(at, size, 1)[0] * 60
     with capsys.disabled():
         print(
-            f"\n{len(size)} checkpoints in {STEADY_S} s: {size.min():,.0f} to {size.max():,.0f} bytes, {slope:+,.0f}/min"
+            f"\n{len(size)} checkpoints, {STEADY_S} s: {size.min():,.0f} to {size.max():,.0f} bytes, {slope:+,.0f}/min"
         )
     third = len(size) // 3
     assert third >= 3

@@ -128,6 +128,18 @@ def test_records_on_several_partitions_and_progress_are_committed_together(log, 
     assert "feed" not in log.topics()
 
 
+def test_a_note_is_kept_with_the_progress_until_the_next(log, unique):
+    name = unique("noted")
+    log.create({unique("a"): 1})
+    assert log.note_of(name) == ""
+    writer = log.writer(name)
+    writer.commit([], {(unique("a"), 0): 1}, '{"rows": 1}')
+    writer.commit([Record(unique("a"), 0, b"x", 5)])
+    assert log.note_of(name) == '{"rows": 1}'
+    writer.commit([], {(unique("a"), 0): 2}, '{"rows": 2}')
+    assert log.note_of(name) == '{"rows": 2}'
+
+
 def test_a_refused_commit_leaves_nothing_behind(log, unique):
     topic = unique("a")
     log.create({topic: 1})

@@ -14,20 +14,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 from orchestration import calendar
 from orchestration.calendar import NEW_YORK
 from orchestration.jobs import flink
-from orchestration.jobs.standing import ShardLag, Standing, as_prometheus
+from orchestration.jobs.standing import Standing, as_prometheus, lags, works
 from orchestration.publish import current
 from orchestration.stack.resubmission import job_states
 from streaming.apps import chain
 from streaming.cuts import list_cuts
-from streaming.engine.epochs import EPOCHS, EpochIndex
+from streaming.engine.epochs import EpochIndex
 from streaming.log import Log
 from streaming.log.opening import open_log
-from streaming.log.protocol import Partition
 
 NAMESPACE = "Plumbline"
 INTERVAL_S = 60.0
@@ -35,14 +34,6 @@ LAG, AGE = "plumbline_lag_seconds", "plumbline_checkpoint_age_seconds"
 CUT, PACK = "plumbline_cut_overdue_seconds", "plumbline_pack_overdue_seconds"
 NEVER_S = 1e9
 """The age of a checkpoint that was never made."""
-
-
-class WatchedLog(Log, Protocol):
-    """What both kinds of log are."""
-
-    def progress_of(self, writer: str) -> Mapping[Partition, int]:
-        """The committed progress of a writer, without taking it over."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +66,7 @@ def _since(now: datetime, times: Sequence[float]) -> float:
     return now.timestamp() - min(times) if times else 0.0
 
 
-def standings(log: WatchedLog, jobs: Sequence[Any], shards: int, ids: Mapping[str, str], rest: str) -> list[Standing]:
+def standings(log: Log, jobs: Sequence[Any], shards: int, ids: Mapping[str, str], rest: str) -> list[Standing]:
     """Every job; ``rest`` has ``{job}`` where the job's name belongs."""
     index = EpochIndex(log)
     end = index.refresh()
@@ -83,25 +74,19 @@ def standings(log: WatchedLog, jobs: Sequence[Any], shards: int, ids: Mapping[st
     for job in jobs:
         address = rest.format(job=job.name)
         states = job_states(address) or {}
-        lags = [_lag(log, index, end, job.name, shard) for shard in range(shards if job.sharded else 1)]
         checkpoint = flink.newest_checkpoint(address, ids[job.name])
-        made.append(Standing(job.name, states.get(ids[job.name], "unknown"), lags, checkpoint))
+        state = states.get(ids[job.name], "unknown")
+        made.append(Standing(job.name, state, lags(log, index, end, job, shards), checkpoint, works(log, job, shards)))
     return made
-
-
-def _lag(log: WatchedLog, index: EpochIndex, end: int, job: str, shard: int) -> ShardLag:
-    following = index.number_at(log.progress_of(f"{job}-{shard}").get((EPOCHS, 0), 0))
-    behind = index[end - 1].time - index[max(following - 1, 0)].time if end else 0
-    return ShardLag(shard, end - following, behind / 1e6)
 
 
 def of_jobs(found: Sequence[Standing]) -> list[Figure]:
     """The worst lag and the newest checkpoint of each job."""
-    lags = [Figure(LAG, max(lag.seconds for lag in standing.lags), standing.job) for standing in found]
+    worst = [Figure(LAG, max(lag.seconds for lag in standing.lags), standing.job) for standing in found]
     ages = [
         Figure(AGE, standing.checkpoint.age_s if standing.checkpoint else NEVER_S, standing.job) for standing in found
     ]
-    return lags + ages
+    return worst + ages
 
 
 def log_lines(figures: Sequence[Figure], environment: str, now: datetime) -> Iterator[str]:
@@ -153,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--rest", default="http://{job}-rest:8081")
     asked = parser.parse_args(arguments)
-    log, deployment, ids = cast(WatchedLog, open_log(asked.log)), json.loads(asked.deployment), json.loads(asked.jobs)
+    log, deployment, ids = open_log(asked.log), json.loads(asked.deployment), json.loads(asked.jobs)
     jobs, place = chain.jobs(deployment["apps"]), serve(asked.port)
     while True:
         now = datetime.now(NEW_YORK)
