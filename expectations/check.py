@@ -57,6 +57,8 @@ class Suite:
     """Tables without which the suite reports "not computed" (info), and does not fail."""
     applies: "Callable[[View], bool]" = lambda _: True
     """Whether the suite can be judged at all: some need the end of day, or a previous cut."""
+    otherwise: str = ""
+    """Why it is not judged where it does not apply."""
     key: tuple[str, ...] = ()
     """The columns of the frame that name a row in samples."""
 

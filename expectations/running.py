@@ -61,7 +61,8 @@ def judge(suite: Suite, view: View) -> list[CheckResult]:
         return [passed_over(suite, check, f"not computed: no table {absent[0]}") for check in suite.all_checks]
     try:
         if not suite.applies(view):
-            return [passed_over(suite, check, f"not judged at {view.cut.id}") for check in suite.all_checks]
+            why = f"not judged at {view.cut.id}" + (f": {suite.otherwise}" if suite.otherwise else "")
+            return [passed_over(suite, check, why) for check in suite.all_checks]
         frame = suite.frame(view).reset_index(drop=True)
         if frame.empty:
             return [not_carried_out(suite, check, "nothing to judge: 0 rows") for check in suite.all_checks]

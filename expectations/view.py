@@ -80,6 +80,11 @@ class View:
         local = pd.Timestamp(self.business_date).tz_localize(ZONE) + pd.Timedelta(hours=USUAL_CLOSE)
         return local.tz_convert("UTC")
 
+    @property
+    def restated(self) -> bool:
+        """Whether this is a later version of a cut."""
+        return self.manifest.get("version", 1) > 1
+
     def has(self, *tables: str) -> bool:
         return set(tables) <= set(self.cut.tables)
 

@@ -30,6 +30,11 @@ def _instruments(view: View) -> pd.DataFrame:
     price = known["instrument"].map(prices["price"])
     known["dividend_share"] = known["instrument"].map(dividends["amount"]) / price.where(price > 0)
     known["ratio"] = known["instrument"].map(view.split_factor)
+    known["expected_dividend"], known["announced_dividend"] = np.nan, known["instrument"].map(dividends["amount"])
+    if view.has("expected_dividends"):
+        expected = view.frame("expected_dividends").query(f"ex_date == '{view.business_date}' and amount > 0")
+        known["expected_dividend"] = known["instrument"].map(expected.set_index("instrument")["amount"])
+    known["held"] = known["instrument"].isin(view.held.index)
     known["is_end_of_day"] = view.is_end_of_day
     known["expires"] = (known["kind"] == "option") & (known["expiry"] == view.business_date.isoformat())
     return known
@@ -51,7 +56,7 @@ def _positions(view: View) -> pd.DataFrame:
     return positions
 
 
-_NO_WAY_BACK = "Actions cannot be taken back: restate the day from the opening without the wrong one."
+_CANCEL_IT = "Send a cancel of the wrong one: what it reached is folded again without it."
 
 ACTIONS = Suite(
     "actions.announced",
@@ -60,11 +65,11 @@ ACTIONS = Suite(
     REFERENCE,
     _instruments,
     (
-        Check("split_once", "A share is split at most once a day.", CRITICAL, REFERENCE, _NO_WAY_BACK,
+        Check("split_once", "A share is split at most once a day.", CRITICAL, REFERENCE, _CANCEL_IT,
               "ExpectColumnValuesToBeBetween", {"column": "split", "max_value": 1}),
-        Check("dividend_once", "A share pays at most one cash dividend a day.", CRITICAL, REFERENCE, _NO_WAY_BACK,
+        Check("dividend_once", "A share pays at most one cash dividend a day.", CRITICAL, REFERENCE, _CANCEL_IT,
               "ExpectColumnValuesToBeBetween", {"column": "cash_dividend", "max_value": 1}),
-        Check("expiry_once", "A series expires at most once.", CRITICAL, REFERENCE, _NO_WAY_BACK,
+        Check("expiry_once", "A series expires at most once.", CRITICAL, REFERENCE, _CANCEL_IT,
               "ExpectColumnValuesToBeBetween", {"column": "expiry_count", "max_value": 1}),
         Check("split_ratio", f"A split is at most {_RATIO} for 1, or 1 for {_RATIO}.", WARNING, REFERENCE,
               "Compare the ratio with the issuer's announcement.", "ExpectNoRowsWhere",
@@ -72,6 +77,15 @@ ACTIONS = Suite(
         Check("dividend_amount", f"A cash dividend is positive and at most {_DIVIDEND:.0%} of the price.", WARNING,
               REFERENCE, "Compare the amount with the issuer's announcement.", "ExpectNoRowsWhere",
               {"condition": f"dividend_share <= 0 or dividend_share > {_DIVIDEND}", "worst": "dividend_share"}),
+        Check("dividend_expected", "A held share that is expected to pay a dividend today has announced one.", CRITICAL,
+              REFERENCE, "Send the dividend, or take back the expectation: a rate of kind dividend with value 0.",
+              "ExpectNoRowsWhere",
+              {"condition": "held and expected_dividend > 0 and not announced_dividend > 0",
+               "worst": "expected_dividend"}),
+        Check("dividend_as_expected", "A dividend is as large as was expected.", WARNING, REFERENCE,
+              "Compare the amount with the issuer's announcement.", "ExpectColumnsToAgree",
+              {"expected": "expected_dividend", "found": "announced_dividend", "absolute": 0.000001,
+               "where": "expected_dividend > 0 and announced_dividend > 0"}),
         Check("all_expired", "At the end of the day every series of the day has expired.", CRITICAL, REFERENCE,
               "Send the expiry with its settlement price.", "ExpectNoRowsWhere",
               {"condition": "is_end_of_day and expires and expiry_count == 0"}),
@@ -80,7 +94,7 @@ ACTIONS = Suite(
               {"condition": f"is_end_of_day and expiry_count > 0 and off_settlement > {_TOLERANCE}",
                "worst": "off_settlement"}),
     ),
-    key=("instrument", "settlement", "underlying_close", "ratio"),
+    key=("instrument", "settlement", "underlying_close", "ratio", "expected_dividend", "announced_dividend"),
 )  # fmt: skip
 
 APPLIED = Suite(

@@ -11,6 +11,7 @@ _REFERENCE_TOPICS = ("accounts", "actions", "closes", "custody", "firm", "fx", "
 _SHARE = threshold("streams", "quarantine_share_max")
 _LEAST = threshold("streams", "quarantine_events_min")
 _FEW = threshold("streams", "quarantine_few_max")
+_QUIET = threshold("streams", "quarantine_quiet_share_max")
 _LAG = threshold("streams", "lag_max")
 
 
@@ -25,9 +26,12 @@ def _counts(view: View) -> pd.DataFrame:
 
 
 def _topics(view: View) -> pd.DataFrame:
-    """One row per raw topic of the manifest; NaN counts where no application counted it."""
+    """One row per raw topic of the manifest; NaN counts where no application counted what is in it."""
     counted = view.frame("counts").drop(columns=["app", "partition"]).groupby("topic").sum()
-    topics = pd.DataFrame({"topic": sorted(view.manifest["offsets"])}).join(counted, on="topic")
+    offsets = view.manifest["offsets"]
+    topics = pd.DataFrame({"topic": sorted(offsets)}).join(counted, on="topic")
+    empty = np.array([not any(offsets[topic]) for topic in topics["topic"]], bool)
+    topics.loc[empty, counted.columns] = topics.loc[empty, counted.columns].fillna(0)
     listed = view.frame("quarantine").groupby("topic").size() if view.has("quarantine") else pd.Series(dtype=int)
     topics["listed"] = topics["topic"].map(listed).fillna(0).astype(int)
     topics["resent"] = topics["topic"].map(_resent(view)).fillna(0).astype(int)
@@ -126,9 +130,11 @@ TOPICS = Suite(
               OPERATIONS, "Read the reasons in the quarantine; ask the sender for corrected events.",
               "ExpectNoRowsWhere",
               {"condition": f"events >= {_LEAST} and refused_share > {_SHARE}", "worst": "refused_share"}),
-        Check("quarantine_few", f"At most {_FEW} events of a quiet topic are refused.", WARNING, OPERATIONS,
-              "Read the reasons in the quarantine; ask the sender for corrected events.", "ExpectNoRowsWhere",
-              {"condition": f"events < {_LEAST} and quarantined > {_FEW}", "worst": "quarantined"}),
+        Check("quarantine_few", f"At most {_QUIET:.0%} of a quiet topic's events are refused, or {_FEW} of very few.",
+              WARNING, OPERATIONS, "Read the reasons in the quarantine; ask the sender for corrected events.",
+              "ExpectNoRowsWhere",
+              {"condition": f"events < {_LEAST} and quarantined > {_FEW} and quarantined > {_QUIET} * events",
+               "worst": "quarantined"}),
         Check("reference_not_refused", "No reference, custody, ledger or rate event is refused.", CRITICAL, REFERENCE,
               "Correct the refused event: what depends on it is missing or old.", "ExpectNoRowsWhere",
               {"condition": "is_reference and quarantined > 0", "worst": "quarantined"}),
@@ -163,7 +169,8 @@ PATH = Suite(
               {"condition": f"still > {threshold('streams', 'frozen_share_max')}", "worst": "still"}),
     ),
     needs=("margin_path",),
-    applies=lambda view: view.is_end_of_day,
+    applies=lambda view: view.is_end_of_day and not view.restated,
+    otherwise="the path of the day is what it was: no later event changes it, and its first version has the judgement",
     key=("price_set",),
 )  # fmt: skip
 

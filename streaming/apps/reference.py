@@ -116,6 +116,7 @@ class ReferenceApp:
             "instruments": build(sealed.INSTRUMENTS, _instrument_columns(state.instruments)),
             "accounts": build(sealed.ACCOUNTS, _account_columns(state.accounts)),
             "actions": build(sealed.ACTIONS, _action_columns(state)),
+            "expected_dividends": build(sealed.EXPECTED_DIVIDENDS, _dividend_columns(state)),
             "policies": build(sealed.POLICIES, policy_columns(state.policies)),
             "counts": state.counts.sealed(self.name),
             "quarantine": sealed_quarantine(state.quarantine),
@@ -159,6 +160,12 @@ def _action_columns(state: ReferenceState) -> dict[str, object]:
 
 
 _EPOCH_DAY = date(1970, 1, 1)
+
+
+def _dividend_columns(state: ReferenceState) -> dict[str, object]:
+    expected = state.rates.filter(pc.equal(state.rates["kind"], _RATE_KINDS.index("dividend")))
+    instrument = state.instruments["id"].combine_chunks().take(expected["instrument"].combine_chunks())
+    return {"instrument": instrument, "ex_date": expected["ex_date"], "amount": expected["value"]}
 
 
 def _names(kind) -> pa.Array:

@@ -173,6 +173,17 @@ ACTIONS = Table(
     "The day's effective corporate actions and expiries, each in its newest version.",
 )
 
+EXPECTED_DIVIDENDS = Table(
+    "expected_dividends",
+    ("instrument", "ex_date"),
+    (
+        _INSTRUMENT,
+        Column("ex_date", DAY),
+        Column("amount", MONEY, "currency per unit", "0 when the expectation was taken back"),
+    ),
+    "Cash dividends that reference data expect, whether announced or not.",
+)
+
 PRICES = Table(
     "prices",
     ("instrument",),
@@ -247,7 +258,7 @@ EXPOSURE = Table(
         Column("day_pnl", MONEY, "USD"),
         Column("delta_value", MONEY, "USD", "sum of delta x spot x units"),
         Column("vega", MONEY, "USD per 1.00 of volatility"),
-        Column("unpriced", WHOLE, "positions", "without any price"),
+        Column("unpriced", WHOLE, "positions", "without any price or exchange rate"),
         Column("price_set", TEXT),
     ),
     "What each account has and is exposed to.",

@@ -74,6 +74,7 @@ def clean_rows() -> Rows:
         _action("CA-2", "cash_dividend", "AAA", amount=money("0.5")),
         _action("CA-3", "expiry", EXPIRED, price=money(SPOT["AAA"])),
     ]
+    rows["expected_dividends"] = [{"instrument": "AAA", "ex_date": DAY, "amount": money("0.5")}]
     rows["fx"] = [
         {"currency": name, "rate": money(rate), "price_set": SET} for name, rate in (("EUR", 1.1), ("USD", 1))
     ]
@@ -169,8 +170,8 @@ def _account(name: str) -> dict:
 
 
 def _action(id_: str, kind: str, instrument: str, **more: object) -> dict:
-    return {"id": id_, "kind": kind, "instrument": instrument, "numerator": 0, "denominator": 0, "amount": money(0),
-            "price": money(0), "pay_date": None} | more  # fmt: skip
+    return {"id": id_, "version": 1, "kind": kind, "instrument": instrument, "numerator": 0, "denominator": 0,
+            "amount": money(0), "price": money(0), "pay_date": None} | more  # fmt: skip
 
 
 def _trade(i: int) -> dict:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import expectations_day as day
 import pytest
 
-from expectations import CRITICAL, WARNING, CheckResult, catalogue
+from expectations import CRITICAL, INFO, WARNING, CheckResult, catalogue
 from expectations.running import judge
 from expectations.view import View
 
@@ -140,6 +140,8 @@ FAULTS = {
     "parked for ever": (put("counts", TRADE_COUNT, parked=1, duplicate=0), "streams.counts.nothing_parked", WARNING),
     "quarantine surge": (put("counts", TRADE_COUNT, applied=day.TRADES - 99, quarantined=100),
                          "streams.topics.quarantine_share", CRITICAL),
+    "refusals of a quiet topic": (put("counts", {"topic": "cash"}, events=100, applied=80, quarantined=20),
+                                  "streams.topics.quarantine_few", WARNING),
     "refused instrument": (put("counts", {"topic": "instruments"}, applied=39, quarantined=1),
                            "streams.topics.reference_not_refused", CRITICAL),
     "topic not counted": (drop("counts", topic="custody"), "streams.topics.counted", CRITICAL),
@@ -163,6 +165,9 @@ FAULTS = {
     "wrong split ratio": (put("actions", {"id": "CA-1"}, numerator=20), "actions.applied.split", CRITICAL),
     "odd split ratio": (put("actions", {"id": "CA-1"}, numerator=20), "actions.announced.split_ratio", WARNING),
     "dividend twice": (repeat("actions", {"id": "CA-2"}, id="CA-2-B"), "actions.announced.dividend_once", CRITICAL),
+    "dividend that was expected": (drop("actions", id="CA-2"), "actions.announced.dividend_expected", CRITICAL),
+    "dividend of another amount": (put("actions", {"id": "CA-2"}, amount=day.money("0.6")),
+                                   "actions.announced.dividend_as_expected", WARNING),
     "dividend that never was": (drop("actions", id="CA-2"), "actions.applied.dividend_only_when_paid", CRITICAL),
     "missing expiry": (drop("actions", id="CA-3"), "actions.announced.all_expired", CRITICAL),
     "position past expiry": (put("positions", {"instrument": day.EXPIRED}, quantity=3),
@@ -213,6 +218,28 @@ def test_a_planted_fault_is_found_by_its_check(name):
     assert found.unexpected_count >= 1 or not found.sample
     assert found.owner
     assert found.next_step
+
+
+def test_a_few_refusals_of_a_quiet_topic_are_everyday_life():
+    change = put("counts", {"topic": "cash"}, events=415, applied=391, quarantined=24)
+    assert judged("streams.topics.quarantine_few", day.cut(change))["streams.topics.quarantine_few"].passed
+
+
+def test_a_topic_in_which_nothing_came_needs_no_counter():
+    cut = day.cut()
+    cut.manifest["offsets"]["policies"] = [0]
+    assert judged("streams.topics.counted", cut)["streams.topics.counted"].passed
+    cut.manifest["offsets"]["policies"] = [1]
+    assert not judged("streams.topics.counted", cut)["streams.topics.counted"].passed
+
+
+def test_a_restatement_does_not_judge_the_path_of_the_day_again():
+    cut = day.cut(frozen_prices)
+    assert not judged("streams.path.moving", cut)["streams.path.moving"].passed
+    cut.manifest["version"] = 2
+    again = judged("streams.path.moving", cut)["streams.path.moving"]
+    assert (again.passed, again.severity) == (True, INFO)
+    assert "first version" in again.observed
 
 
 def test_the_catalogue_of_faults_is_as_long_as_promised():
