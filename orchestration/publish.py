@@ -116,6 +116,8 @@ def _of_cut(folder: Path, cut: SealedCut) -> bool:
 
 def _write(folder: Path, cut: SealedCut, decision: Decision, build: Build) -> None:
     """Everything of a version, the list of its files last."""
+    import reports.cells  # noqa: F401 -- before the second thread: openpyxl's circular imports fail in two at once
+
     with ThreadPoolExecutor(1) as beside:
         tables = beside.submit(write_tables, folder / "tables", cut)
         build(folder)
