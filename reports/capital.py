@@ -8,6 +8,15 @@ import pyarrow.compute as pc
 
 from reports import charts
 from reports.book import Book, Page
+from reports.capital_close import (
+    AROUND,
+    FAMILIES,
+    STRESS,
+    close_details,
+    close_reconciliations,
+    closes,
+    family_sheets,
+)
 from reports.charts import AMBER, BLUE, GREEN, RED, WATERFALL, WATERFALL_COLOURS, ChartData, no_source
 from reports.closing import Reconciliation, about_sheet, checks_sheet, parameters_sheet
 from reports.context import Context
@@ -29,6 +38,11 @@ def capital_book(tables: Tables, context: Context, previous: Tables | None) -> B
     summary.figures(_HEADROOM)
     summary.section("Reserve, SEC 15c3-3")
     summary.figures(_RESERVE)
+    if closes(tables):
+        summary.section("Capital under stress")
+        summary.figures(STRESS)
+        summary.section("Around capital")
+        summary.figures(AROUND)
     more = _other_headlines(tables)
     if more:
         summary.section("Further key figures")
@@ -38,6 +52,8 @@ def capital_book(tables: Tables, context: Context, previous: Tables | None) -> B
     book.detail("Rows below the lines", "capital_inputs")
     book.detail("Notices", "notices")
     book.detail("Headlines", "headlines")
+    if closes(tables):
+        close_details(book)
     _pictures(summary, ChartData(book), tables, context)
     book.detail("Account list", "accounts", "Input")
     book.detail("Cash", "cash", "Input")
@@ -45,7 +61,7 @@ def capital_book(tables: Tables, context: Context, previous: Tables | None) -> B
     book.detail("Prices", "prices", "Input")
     book.detail("FX", "fx", "Input")
     parameters_sheet(book)
-    checks_sheet(book, context, _reconciliations(tables))
+    checks_sheet(book, context, [*_reconciliations(tables), *close_reconciliations(tables)])
     exceptions_sheets(book, exceptions)
     summary.finish()
     about_sheet(book, context, PURPOSE)
@@ -263,19 +279,23 @@ _TOTALS = {
     ("reserve_customer", "debits"): tuple(f"i{n}" for n in range(10, 16)),
     ("reserve_pab", "credits"): tuple(f"i{n}" for n in range(1, 10)),
     ("reserve_pab", "debits"): tuple(f"i{n}" for n in range(10, 16)),
+    ("group_credit_risk", "credit.total"): ("credit.",),
+    ("group_leverage", "leverage.total"): ("leverage.",),
+    ("group_assets", "rwa.total"): ("rwa.",),
 }
 """(statement, code of a total) -> the lines above it that it adds up; a code ending in a point is a family of lines."""
 
 
 def _statements(book: Book) -> None:
-    """One sheet per statement, its lines in order, rounded; rows below each line are on a sheet of their own."""
+    """One sheet per statement or family of them, lines in order, rounded; the rows below have a sheet of their own."""
     rows = book.tables.get("capital_lines")
     if rows is None:
         book.detail("Statements", "capital_lines")
         return
     for statement in pc.unique(rows["statement"]).to_pylist():
-        lines = rows.filter(pc.equal(rows["statement"], statement)).to_pylist()
-        _statement(book, statement, lines)
+        if not statement.startswith(tuple(FAMILIES)):
+            _statement(book, statement, rows.filter(pc.equal(rows["statement"], statement)).to_pylist())
+    family_sheets(book, _lines)
 
 
 def _statement(book: Book, statement: str, lines: Sequence[dict]) -> None:
@@ -284,12 +304,17 @@ def _statement(book: Book, statement: str, lines: Sequence[dict]) -> None:
     page.widths(26, 54, 24, 26, 11, 70)
     page.head(["Line code", "Item", "Amount (USD)", "Rule", "Evidence", "How it comes about"])
     page.freeze(filtered=6)
+    _lines(page, statement, lines)
+
+
+def _lines(page: Page, statement: str, lines: Sequence[dict]) -> None:
+    """The lines of one statement, with what the printed items of a total lack to it."""
     for line in lines:
         amount = line["amount"]
         items = _items(statement, line["code"], lines)
         page.put(1, line["code"], "Wrapped text")
         page.put(2, line["label"], "Label")
-        ratio = line["code"] in _RATIOS
+        ratio = line["code"] in _RATIOS or line["code"].startswith("ratio.")
         style = "Rate" if ratio else "Total" if items or line["code"] in _RESULTS else "Money"
         shown = amount if ratio or amount is None else cents(amount)
         page.put(3, shown, style, at("capital_lines", "amount", statement=statement, line=line["line"]))
@@ -300,8 +325,8 @@ def _statement(book: Book, statement: str, lines: Sequence[dict]) -> None:
             _rounding(page, 2, cents(amount) - sum(map(cents, items), Decimal(0)))
 
 
-_RATIOS = frozenset({"percent_of_debits", "ratio"})
-_RESULTS = frozenset({"tentative", "net_capital", "excess", "required", "shortfall"})
+_RATIOS = frozenset({"percent_of_debits", "ratio", "3851"})
+_RESULTS = frozenset({"tentative", "net_capital", "excess", "required", "shortfall", "market.total", "3750"})
 
 
 def _items(statement: str, code: str, lines: Sequence[dict]) -> list[Decimal]:

@@ -24,6 +24,9 @@ _STRATEGY = Basis("FINRA 4210(c), (f)(2): strategy-based maintenance", ("regt.ma
 _SCAN = Basis("FINRA 4210(g): portfolio margin", ("portfolio_margin.",))
 _STRESS = Basis("stress testing, full revaluation", ("stress.",))
 _VAR = Basis("value at risk and expected shortfall, historical simulation", ("var.",))
+_CREDIT = Basis("IFRS 9 5.5; ASC 326-20-35-6 beside it", ("ifrs9.",))
+_RESOLUTION = Basis("resolution planning: funding and transfer", ("resolution.",))
+_RTS22 = Basis("MiFIR article 26, RTS 22 annex I table 2", ("mifid.",))
 _CAPITAL = Basis("SEC 15c3-1, 15c3-3", ("net_capital.", "reserve."))
 
 _TABLES: Mapping[str, Basis] = {
@@ -52,6 +55,19 @@ _TABLES: Mapping[str, Basis] = {
     "stress_totals": _STRESS,
     "stress_firm": _STRESS,
     "scenarios": _STRESS,
+    "stress_capital": Basis("SEC 15c3-1, 15c3-3 under stress", ("net_capital.", "reserve.", "stress.firm")),
+    "reverse_stress": Basis("reverse stress: the smallest joint shock", ("stress.reverse",)),
+    "capital_stack": Basis("Basel RBC20, RBC30, LEV20; SREP", ("basel.", "frtb.")),
+    "open_items": Basis("Reg SHO 204; 15c3-1(c)(2)(ix); 15c3-3a", ("reserve.close_out", "reserve.ageing")),
+    "possession": Basis("SEC 15c3-3(b), (d): possession or control", ("reserve.cure", "reserve.segregation")),
+    "stock_loans": Basis("SEC 15c3-3a items 3, 11: matched book", ("reserve.allocation",)),
+    "security_use": Basis("SEC 8c-1, 15c3-3(a)(5)", ("reserve.segregation",)),
+    "credit_losses": _CREDIT,
+    "credit_movement": _CREDIT,
+    "funding_path": _RESOLUTION,
+    "portability": _RESOLUTION,
+    "transaction_reports": _RTS22,
+    "transaction_faults": _RTS22,
     "var": _VAR,
     "var_components": _VAR,
     "var_backtest": Basis("backtest of VaR: MAR32, Kupiec, Christoffersen", ("backtest.", "var.")),

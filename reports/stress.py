@@ -31,7 +31,7 @@ def stress_book(tables: Tables, context: Context, previous: Tables | None) -> Bo
     summary.section("The worst scenario")
     summary.figures(_worst_figures(tables, worst))
     summary.section("Clients and the firm")
-    summary.figures((*_FIRM, *_reverse_figures(tables)))
+    summary.figures((*_FIRM, *_capital_figures(tables), *_reverse_figures(tables)))
     summary.section("Value at risk")
     summary.figures(_VAR)
     _sheets(book)
@@ -166,12 +166,6 @@ _FIRM = (
     ),
     Figure("house_loss", "Largest loss of the firm's own positions", Source("stress_firm", "house_loss", "max")),
     Figure(
-        "net_capital_after",
-        "Lowest net capital after a scenario",
-        Source("stress_firm", "net_capital_after", "min"),
-        limit=not_negative,
-    ),
-    Figure(
         "calls_raised",
         "Calls raised in the worst scenario",
         at("headlines", "value", name="stress_calls"),
@@ -191,6 +185,34 @@ _FIRM = (
         Source("stress_unpriced", "charge", "sum"),
         limit=none_is_green,
     ),
+)
+
+
+def _capital_figures(tables: Tables) -> tuple[Figure, ...]:
+    """Net capital after the worst scenario: computed in full at the end of day, before that only its direct effect."""
+    full = "stress_capital" in tables
+    source = (
+        Source("stress_capital", "net_capital", "min") if full else Source("stress_firm", "net_capital_after", "min")
+    )
+    note = "computed in full" if full else "less house loss and client shortfall; in full at the end of day"
+    lowest = Figure("net_capital_after", "Lowest net capital after a scenario", source, limit=not_negative, note=note)
+    return (lowest, *_FIRM_REVERSE) if full else (lowest,)
+
+
+def _firm_reverse(column: str) -> Source:
+    return Source("reverse_stress", column, where=(("target", "starts", "firm"),))
+
+
+_FIRM_REVERSE = (
+    Figure(
+        "reverse_spot",
+        "Smallest move to an early warning of the firm: spots",
+        _firm_reverse("spot"),
+        "fraction",
+        "Rate",
+        note="joint move of every spot and volatility; n/a: none within the range searched",
+    ),
+    Figure("reverse_vol", "... and volatility", _firm_reverse("vol"), "fraction", "Rate"),
 )
 
 
@@ -277,6 +299,9 @@ def _sheets(book: Book) -> None:
         book.detail("Firm by scenario", "stress_firm")
     if "stress_totals" in tables:
         book.detail("Totals by level", "stress_totals")
+    for title, table in (("Capital by scenario", "stress_capital"), ("Reverse stress", "reverse_stress")):
+        if table in tables:
+            book.detail(title, table)
     rows = tables.get("stress")
     core = (
         None

@@ -1,4 +1,6 @@
-"""A small firm as sealed frames of any number of shards: three stocks, an option series, six accounts, in balance."""
+"""A small firm as sealed frames of any number of shards: three stocks, an option series, an index, six accounts, in
+balance.
+"""
 
 from datetime import date
 
@@ -8,11 +10,15 @@ import pyarrow as pa
 from streaming.apps.book import CASH_KINDS, LOCATIONS
 from streaming.apps.rules import versions_in_force
 from streaming.apps.tables import build
+from streaming.apps.views import matrix_rows, valuation_rows, with_house
 from streaming.engine.epochs import Epoch
 from streaming.engine.frames import Frame
 from streaming.engine.stretch import Position, Stretch
+from streaming.risk.margin.house import HOUSE_POINTS
+from streaming.risk.market import Valuation
 from streaming.risk.money import MICRO
-from streaming.risk.reference import AccountKind, MarginType, Right
+from streaming.risk.reference import AccountKind, Kind, MarginType, Right
+from streaming.risk.rulebook import load
 from streaming.schema import results, sealed
 from streaming.schema.model import TEXT, Table
 from tests.unit.capital_books import accounts, day, instruments, option
@@ -32,10 +38,11 @@ STOCKS = instruments(
     {"id": "BBB", "issuer": "B"},
     {"id": "CCC", "issuer": "C", "currency": "EUR"},
     option("AAA   200417C00100000", Right.CALL, 100, expiry=day("2020-04-17")),
+    {"id": "SPX", "kind": Kind.INDEX},
 )
 OWNERS = accounts(*KINDS, margin=MarginType.REG_T)
-PRICE = {0: 90, 1: 40, 2: 20, 3: 3}
-PREVIOUS = {0: 100, 1: 50, 2: 20, 3: 5}
+PRICE = {0: 90, 1: 40, 2: 20, 3: 3, 4: 2_400}
+PREVIOUS = {0: 100, 1: 50, 2: 20, 3: 5, 4: 2_700}
 RATE = {"USD": MICRO, "EUR": 1_100_000}
 
 # account, instrument, quantity with which the day began, bought today
@@ -72,6 +79,30 @@ def price_tables() -> dict[str, pa.Table]:
         }
     )
     return {"prices": prices, "fx": pa.table({"currency": list(RATE), "rate": list(RATE.values())})}
+
+
+CORE, FULL = {"M-10": -100_000, "M+10": 100_000}, {"H2008d": -500_000}
+"""Scenario -> what it does to every stock, ppm; an option keeps its value."""
+DAILY_VOL = 20_000
+
+
+def valuation_tables() -> dict[str, pa.Table]:
+    """Model values of the end of day: two core scenarios, another one, and the nodes of reverse stress."""
+    rules = load().at(date(2026, 11, 1))
+    spots, vols = (rules.values(f"stress.reverse.{name}") for name in ("spots", "vols"))
+    nodes = {f"GRID/{float(s):+.0%}/{float(v):+.0%}": int(s * MICRO) for s in spots for v in vols}
+    n = len(PRICE)
+    base = np.array([PRICE[i] * MICRO for i in range(n)], np.int64)
+    stock = np.array([kind != Kind.OPTION for kind in STOCKS.kind])
+
+    def shocked(moves: dict[str, int]) -> np.ndarray:
+        return np.stack([base + np.where(stock, base * move // MICRO, 0) for move in moves.values()], axis=1)
+
+    zero, scan = np.zeros(n, np.int64), np.tile(base[:, None], (1, 10))
+    valued = Valuation("s", tuple(CORE), base, shocked(CORE), zero, zero, zero, zero + 300_000, scan)
+    rows = with_house(valuation_rows(valued), np.tile(base[:, None], (1, len(HOUSE_POINTS))), zero + DAILY_VOL)
+    more = FULL | nodes
+    return {"valuation": rows, "full": matrix_rows(list(more), shocked(more))}
 
 
 def _flow(code: int, bought: int) -> int:
@@ -226,13 +257,18 @@ def record_tables(chosen: set[int], extra: int = 0, cash_off: int = 0) -> dict[s
     return {name: pa.Table.from_pylist(found) for name, found in tables.items() if found}
 
 
-def stretch(shards: int = 1, cut: str = "2020-03-16/eod", extra: int = 0, cash_off: int = 0) -> Stretch:
-    """A cut of the firm as its shards seal it: account i lies in shard i modulo ``shards``."""
+def stretch(
+    shards: int = 1, cut: str = "2020-03-16/eod", extra: int = 0, cash_off: int = 0, valued: bool = False
+) -> Stretch:
+    """A cut of the firm as its shards seal it: account i lies in shard i modulo ``shards``; ``valued``: with model
+    values under scenarios."""
     epoch = Epoch(9, CLOSE, DAY, {}, "s", cut)
     frames: dict[str, list[Frame]] = {
         "reference": [Frame(9, 9, reference_tables())],
         "price_sets": [Frame(9, 9, price_tables())],
     }
+    if valued:
+        frames["valuation"] = [Frame(9, 9, valuation_tables())]
     for shard in range(shards):
         chosen = {a for a in range(len(KINDS)) if a % shards == shard}
         for topic, tables in sealed_tables(chosen).items():

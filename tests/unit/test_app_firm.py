@@ -144,10 +144,10 @@ def test_only_the_series_of_the_house_are_priced_at_the_broker_dealers_points():
     def scan(house: list[int]) -> np.ndarray:
         return scan_table(np.array(house), STOCKS, market, groups, rates, vol, cut.last, rules).scan
 
-    held, not_held = scan([0, 0, 0, -5])[3], scan([5, 0, 0, 0])[3]
+    held, not_held = scan([0, 0, 0, -5, 0])[3], scan([5, 0, 0, 0, 0])[3]
     assert (not_held == MISSING_VALUE).all()
     assert (np.diff(held) < 0).all(), "a call is worth the less, the lower the point"
-    assert scan([0, 0, 0, -5])[0, [0, -1]].tolist() == [PRICE[0] * 1_150_000, PRICE[0] * 850_000]
+    assert scan([0, 0, 0, -5, 0])[0, [0, -1]].tolist() == [PRICE[0] * 1_150_000, PRICE[0] * 850_000]
 
 
 def test_without_prices_nothing_is_computed_and_nothing_breaks():
