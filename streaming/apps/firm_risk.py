@@ -81,9 +81,9 @@ class FirmRiskApp:
                 setattr(state, name, table)
         if stretch.last.day.isoformat() != state.day:
             state.day, state.sets, state.breaches = stretch.last.day.isoformat(), (), Breaches()
-        live = stretch.tables(_LIVE, "live")
-        if live:
-            self._look_at_clients(state, live, stretch)
+        held = stretch.tables(_LIVE, "house")
+        if held:
+            self._look_at_clients(state, held, stretch)
         if not stretch.last.cut:
             return state, {}
         state.sealed = _nothing()
@@ -106,13 +106,13 @@ class FirmRiskApp:
                 state.sealed["headlines"] = headline_rows(var_zone(state.sealed["var_backtest"], rules))
         return state, {}
 
-    def _look_at_clients(self, state: FirmRiskState, live: list[pa.Table], stretch: Stretch) -> None:
+    def _look_at_clients(self, state: FirmRiskState, held: list[pa.Table], stretch: Stretch) -> None:
         """Take note of the limits on clients that a price set reaches: what all their accounts must hold together."""
         accounts, policies = self._accounts(state.accounts), self._policies(state.policies)
         first, limited = self._clients(policies, accounts, rules_in_force(stretch.versions))
         value = np.zeros(len(accounts), np.int64)
-        for rows in live:
-            np.add.at(value, first[rows["account"].to_numpy()], rows["house"].to_numpy())
+        for rows in held:
+            np.add.at(value, first[rows["account"].to_numpy()], rows["requirement"].to_numpy())
         state.sets = (*state.sets, stretch.last.price_set)
         state.breaches.observe(0, limited.status(value), value, len(state.sets) - 1)
 

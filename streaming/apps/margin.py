@@ -125,8 +125,11 @@ class MarginApp:
         policies = self._policies(state.policies)
         if stretch.last.cut:
             state.sealed = _at_cut(state, found, valued[-1], policies, rules)
-        house = _look_at_limits(state, holdings, self._thresholds(policies, accounts, rules))
-        return state, {"live": state.margin.append_column("house", pa.array(house)), "breaches": state.breaches.now()}
+        rows = {"live": state.margin}
+        if state.peaks.opened >= 0:
+            house = _look_at_limits(state, holdings, self._thresholds(policies, accounts, rules))
+            rows |= {"house": house, "breaches": state.breaches.now()}
+        return state, rows
 
     def seal(self, state: MarginState, epoch: Epoch) -> Mapping[str, pa.Table]:
         names = state.accounts["id"].combine_chunks().to_numpy(zero_copy_only=False)
@@ -202,10 +205,10 @@ def _keep(state: MarginState, found: _Found, cash: CashBalances) -> None:
     )
 
 
-def _look_at_limits(state: MarginState, holdings: Holdings, thresholds: tuple[Thresholds, ...]) -> np.ndarray:
-    """The house requirement by row of ``state.margin``, with the layers of the newest cut; takes note of breaches.
+def _look_at_limits(state: MarginState, holdings: Holdings, thresholds: tuple[Thresholds, ...]) -> pa.Table:
+    """The house requirement by account, with the layers of the newest cut; takes note of breaches.
 
-    Only accounts with positions have limits, as at a cut.
+    Only accounts with positions have limits, as at a cut; and none before the first price of the day.
     """
     count, members = state.accounts.num_rows, state.margin["account"].to_numpy()
     layers = np.zeros(count, np.int64)
@@ -219,7 +222,7 @@ def _look_at_limits(state: MarginState, holdings: Holdings, thresholds: tuple[Th
         by_code = np.zeros(count, np.int64)
         by_code[members] = value
         state.breaches.observe(metric, limited.status(by_code) * open_, by_code, len(state.sets) - 1)
-    return house
+    return pa.table({"account": members, "requirement": house})
 
 
 def _at_cut(

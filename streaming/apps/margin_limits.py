@@ -1,7 +1,8 @@
 """Limits after every price set: who stands beyond one now, and the day's breaches.
 
 House layers are computed at cuts. In between, an account's requirement is the regulatory one of the price set and the
-layers of the newest cut of the day; at a cut both are of the same prices.
+layers of the newest cut of the day; at a cut both are of the same prices. Like the day's peaks, limits are looked at
+from the first price set that holds a price of the day: before it everything is charged as stale.
 """
 
 from dataclasses import dataclass, field

@@ -331,7 +331,7 @@ POLICIES = Topic(
         _SCHEMA,
         Column("id", TEXT),
         Column("kind", TEXT, text="limit or add_on"),
-        Column("scope", TEXT, text="firm, account:ID, client:ID, account:* or client:*; an add-on: account:ID, client:ID"),
+        Column("scope", TEXT, text="firm, account:ID, client:ID or all of a level (client:*); an add-on: one"),
         _optional("metric", TEXT, text="kind limit: what is limited"),
         _optional("amber", MONEY, "USD or ratio", "kind limit; above red: low values breach"),
         _optional("red", MONEY, "USD or ratio", "kind limit"),

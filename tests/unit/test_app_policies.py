@@ -24,6 +24,7 @@ from streaming.risk.margin.limits import Limit, Status
 from streaming.schema import results
 from tests.kit.tiny_day import event
 from tests.unit.app_days import DAY, HOLDINGS, MICRO, Day
+from tests.unit.test_app_margin import STALE
 
 LIMIT = {"id": "L1", "kind": "limit", "scope": "account:*", "metric": "house_excess", "amber": "250000", "red": "0",
          "owner": "margin desk", "valid_from": "2026-01-01"}  # fmt: skip
@@ -170,6 +171,15 @@ def test_a_breach_between_cuts_is_a_live_row_and_stays_known_at_the_next_cut():
     house = house_of(day, "A-REGT")
     layers = house["house_requirement"] - house["regulatory_requirement"]
     assert row["worst_value"] == path["equity"] - path["requirement"] - layers
+
+
+def test_before_the_first_price_of_the_day_no_limit_is_looked_at():
+    day = day_with(LIMIT)
+    day.step(changes={"BBB": 300}, status=STALE)
+    assert "breaches" not in day.last.rows["margin"]
+    day.step("1000")
+    row = breaches(day)["house_excess", "A-REGT"]
+    assert (row["worst"], row["first_price_set"]) == ("AMBER", "2026-11-20/100100")
 
 
 def test_at_a_cut_the_live_status_is_the_sealed_one():
