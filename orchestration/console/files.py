@@ -19,12 +19,22 @@ class _Handler(SimpleHTTPRequestHandler):
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".xlsx": _BOOK, ".jsonl": "application/json"}
 
     def do_GET(self) -> None:  # noqa: N802 - the base class's name
-        if self.path.startswith("/console/") and self.console:  # links of alerts, as behind a proxy
-            self.send_response(302)
-            self.send_header("Location", self.console + self.path.removeprefix("/console"))
-            self.end_headers()
-        else:
+        if not self._sent_on():
             super().do_GET()
+
+    def do_HEAD(self) -> None:  # noqa: N802 - the base class's name
+        if not self._sent_on():
+            super().do_HEAD()
+
+    def _sent_on(self) -> bool:
+        """Whether this was a link to a run, which the console's own web server shows, as behind a proxy."""
+        if not self.console or not self.path.startswith("/console/"):
+            return False
+        self.send_response(302)
+        self.send_header("Location", self.console + self.path.removeprefix("/console"))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return True
 
     def translate_path(self, path: str) -> str:
         asked = unquote(urlsplit(path).path).lstrip("/")
