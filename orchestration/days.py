@@ -1,6 +1,7 @@
 """The epochs of a business day, and the cuts marked in them with their versions."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -79,14 +80,21 @@ def _restate(log: Log, day: date, clock: Clock) -> bool:
     return True
 
 
+_SEALED_TOGETHER = 5
+"""Cuts written at once: fewer writes of each table for more of them, less memory for fewer."""
+
+
 def seal_ready(log: Log, index: EpochIndex, jobs: Sequence[Job], store: CutStore) -> list[MarkedCut]:
     """Seal every version of every cut that all shards have sealed and the store has not; returns those."""
-    ready = []
-    for cut in marked_cuts(index):
-        if cut.version not in store.versions(cut.id):
-            try:
-                ready.append((cut, gather(log, index, jobs, cut.epoch)))
-            except NotSealedError:
-                break
-    store.write([(gathered, cut.version) for cut, gathered in ready])
-    return [cut for cut, _ in ready]
+    waiting = [cut for cut in marked_cuts(index) if cut.version not in store.versions(cut.id)]
+    sealed: list[MarkedCut] = []
+    for start in range(0, len(waiting), _SEALED_TOGETHER):
+        ready = []
+        with suppress(NotSealedError):
+            for cut in waiting[start : start + _SEALED_TOGETHER]:
+                ready.append((gather(log, index, jobs, cut.epoch), cut))
+        store.write([(gathered, cut.version) for gathered, cut in ready])
+        sealed += [cut for _, cut in ready]
+        if len(sealed) < min(start + _SEALED_TOGETHER, len(waiting)):
+            break
+    return sealed

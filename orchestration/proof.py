@@ -138,29 +138,30 @@ def main(log_folder: str, store_folder: str, scratch: str, task_text: str) -> No
     from orchestration.days import marked_cuts
     from streaming.apps import chain
     from streaming.engine.epochs import EpochIndex
-    from streaming.engine.replay import certify, replay
-    from streaming.engine.sealing import CutStore, write_atomically
+    from streaming.engine.replay import ReplayLog, certify, replay
+    from streaming.engine.sealing import CutStore, gather, write_atomically
     from streaming.log.files import FilesLog
 
-    task, store = Task.decode(task_text), CutStore(store_folder)
-    log = FilesLog(log_folder)
-    epochs = {(cut.id, cut.version): cut.epoch for cut in marked_cuts(EpochIndex(log))}
-    cuts = replay(
-        log,
-        chain.jobs(),
-        [epochs[cut, version] for cut, version in task.cuts],
-        Path(scratch) / "log",
-        (store, *task.start) if task.start else None,
-        EPOCHS_MAX,
-        EVENTS_MAX,
-        lambda epoch: _say({"computed": epoch.cut}),
-    )
+    task, store, jobs = Task.decode(task_text), CutStore(store_folder), chain.jobs()
+    log, folder = FilesLog(log_folder), Path(scratch) / "log"
+    index = EpochIndex(log)
+    by_version = {(cut.id, cut.version): cut.epoch for cut in marked_cuts(index)}
+    epochs = [by_version[cut, version] for cut, version in task.cuts]
+    start = (store, *task.start) if task.start else None
+    computed = []
+    for replayed in replay(log, jobs, epochs, folder, start, EPOCHS_MAX, EVENTS_MAX):
+        computed.append(replayed.without_rows())
+        _say({"computed": replayed.id})
     _say({"waiting": True})
     told.wait()
-    for replayed, (cut, version) in zip(cuts, task.cuts, strict=True):
-        found = certify(store, replayed, version, task.start[0] if task.start else "").document()
-        write_atomically(store.path(cut, version) / CERTIFICATE, orjson.dumps(found, option=orjson.OPT_INDENT_2))
-        _say({"certificate": found})
+    from_cut = task.start[0] if task.start else ""
+    for replayed, (cut, version) in zip(computed, task.cuts, strict=True):
+        found = certify(store, replayed, version, from_cut)
+        if not found.equal:
+            found = certify(store, gather(ReplayLog(log, folder), index, jobs, replayed.epoch), version, from_cut)
+        document = found.document()
+        write_atomically(store.path(cut, version) / CERTIFICATE, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        _say({"certificate": document})
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def _sealed_again(
     if not wanted or (wanted[-1].id, wanted[-1].version) != (manifest["cut"], manifest["version"]):
         known = ", ".join(map(str, wanted)) or "none"
         raise UserError(f"log: expected the cut {manifest['cut']} v{manifest['version']} as its last, found {known}")
-    cuts = replay(log, chain.jobs(), [cut.epoch for cut in wanted], scratch, start)
+    cuts = list(replay(log, chain.jobs(), [cut.epoch for cut in wanted], scratch, start))
     store.write([(cut, marked.version) for cut, marked in zip(cuts, wanted, strict=True)])
     before = [cut for cut in newest_versions(wanted) if cut.id != manifest["cut"]]
     earlier = [open_cut(store.folder, cut.id, cut.version) for cut in before]

@@ -4,7 +4,7 @@ Raw topics are read from the log; everything the applications write goes to a sc
 neither read nor touch live output.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,11 +92,10 @@ def replay(
     start: tuple[CutStore, str, int] | None = None,
     epochs_max: int = 3_000,
     events_max: int = 20_000,
-    progress: Callable[[Epoch], None] = lambda _: None,
-) -> list[Cut]:
+) -> Iterator[Cut]:
     """Recompute the cuts at marked epochs (ascending) from a sealed cut's state, or from the beginning of the log.
 
-    ``start``: store, id and version of that cut.
+    ``start``: store, id and version of that cut. One cut at a time: a day's cuts together would fill the memory.
     """
     shards = log.topics()["trades"]
     mine = ReplayLog(log, scratch)
@@ -108,13 +107,10 @@ def replay(
     for job in jobs:
         states = [sealed_state(job, shard, *start) if start else None for shard in range(shards if job.sharded else 1)]
         hosts.append([ShardHost(mine, index, job, shard, shards, state) for shard, state in enumerate(states)])
-    found = []
     for epoch in cuts:
         for of_job in hosts:
             run_bounded(of_job, epoch.number, epochs_max, events_max)
-        found.append(gather(mine, index, jobs, epoch))
-        progress(epoch)
-    return found
+        yield gather(mine, index, jobs, epoch)
 
 
 def sealed_state(job: Job, shard: int, store: CutStore, cut: str, version: int) -> ShardState:
@@ -153,7 +149,8 @@ _DIFFERENCES_MIN = 5
 def certify(store: CutStore, replayed: Cut, version: int, start: str = "", limit: int = 100) -> Certificate:
     """Compare a replayed cut with the sealed one: every table digest, every state digest; differing rows by field.
 
-    About ``limit`` differences are kept, some of every unequal table, so that the cause stands beside its effects.
+    About ``limit`` differences are kept, some of every unequal table, so that the cause stands beside its effects; none
+    where the replayed cut is without rows (:meth:`Cut.without_rows`).
     """
     from streaming.cuts import open_cut
 
@@ -168,7 +165,8 @@ def certify(store: CutStore, replayed: Cut, version: int, start: str = "", limit
         name: (live_states.get(name, ""), replayed.state_digests.get(name, ""))
         for name in sorted({*live_states, *replayed.states})
     }
-    unequal = [name for name in TABLES if name in tables and tables[name][0] != tables[name][1] and all(tables[name])]
+    both = [name for name in TABLES if name in replayed.tables and all(tables[name])]
+    unequal = [name for name in both if tables[name][0] != tables[name][1]]
     each = max(limit // max(len(unequal), 1), _DIFFERENCES_MIN)
     differences = [
         found for name in unequal for found in compare(name, sealed.table(name), replayed.tables[name], each)
