@@ -82,7 +82,7 @@ def group_view(firm: FirmView, states: Sequence[Stressed]) -> GroupView | None:
         firm.rules,
     )
     statements = (
-        Statement("group_own_funds", _funds_lines(sheet, funds, stacks[0])),
+        Statement("group_own_funds", _funds_lines(sheet, funds)),
         Statement("group_credit_risk", (*credit, _sum("credit.total", "Credit-risk-weighted assets", credit, "CRE20"))),
         Statement("group_market_risk", _market_lines(market)),
         Statement("group_buckets", _bucket_lines(market)),
@@ -168,8 +168,9 @@ def _sum(code: str, name: str, lines: Sequence[StatementLine], rule: str) -> Sta
     return formula(code, name, total(lines), rule, "sum of the lines above", _DOUBTFUL)
 
 
-def _funds_lines(sheet: BalanceSheet, funds: OwnFunds, stack: Stack) -> tuple[StatementLine, ...]:
-    inputs: dict[str, str | int] = {"subordinated loans": int(sheet.amount[sheet.rows(Line.SUBORDINATED_LOAN)].sum()), **_DOUBTFUL}
+def _funds_lines(sheet: BalanceSheet, funds: OwnFunds) -> tuple[StatementLine, ...]:
+    loans = int(sheet.amount[sheet.rows(Line.SUBORDINATED_LOAN)].sum())
+    inputs: dict[str, str | int] = {"subordinated loans": loans, **_DOUBTFUL}
     return (
         formula(
             "own.cet1",

@@ -18,7 +18,7 @@ from streaming.apps.tables import build
 from streaming.risk.capital import stressing
 from streaming.risk.capital.computation import Capital, house_profit, under_stress
 from streaming.risk.capital.marking import marks
-from streaming.risk.capital.notices import Test, early_warnings
+from streaming.risk.capital.notices import Test, Timing, early_warnings
 from streaming.risk.market import PriceSet
 from streaming.risk.scenarios import shipped
 from streaming.schema import sealed
@@ -109,6 +109,12 @@ def warning_room(capital: Capital, firm: FirmView) -> int:
     return min(test.headroom for test in warnings(capital, firm))
 
 
+def _severest(capital: Capital) -> str:
+    """Code of the first notice that fires, same-day ones first; empty without any."""
+    firing = sorted((test for test in capital.tests if test.fires), key=lambda test: test.timing != Timing.SAME_DAY)
+    return firing[0].code if firing else ""
+
+
 def capital_table(firm: FirmView, states: Sequence[Stressed]) -> pa.Table:
     """``stress_capital``: one row per scenario, and one of the cut itself."""
     titles = {item.id: item.name for item in shipped.load().scenarios}
@@ -135,7 +141,8 @@ def capital_table(firm: FirmView, states: Sequence[Stressed]) -> pa.Table:
         "name": [titles.get(s.scenario, s.scenario) for s in states],
         "part": [s.part for s in states],
         "level": [str(s.capital.level) for s in states],
-        "fires": [", ".join(test.code for test in s.capital.tests if test.fires) for s in states],
+        "severest": [_severest(s.capital) for s in states],
     }
     columns |= {name: pa.array(values, pa.string()) for name, values in texts.items()}
+    columns["fires"] = np.array([sum(bool(test.fires) for test in s.capital.tests) for s in states], np.int64)
     return build(sealed.STRESS_CAPITAL, columns)

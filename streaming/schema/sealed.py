@@ -675,7 +675,8 @@ STRESS_CAPITAL = Table(
         Column("reserve_pab", MONEY, "USD"),
         Column("customer_to_deposit", MONEY, "USD", "required less the bank balance; negative: may be withdrawn"),
         Column("level", TEXT, text="green, amber or red"),
-        Column("fires", TEXT, text="codes of the notices that fire"),
+        Column("fires", WHOLE, "notices", "that fire"),
+        Column("severest", TEXT, text="code of the first that fires, same-day notices first; empty without any"),
     ),
     "Net capital and reserve computed in full under every scenario of the cut (end of day only).",
 )
@@ -689,7 +690,7 @@ REVERSE_STRESS = Table(
         Column("breaches", FLAG, text="False: nothing within the grid's range breaks it"),
         Column("spot", RATE, "relative change of every spot", required=False),
         Column("vol", RATE, "relative change of every volatility", required=False),
-        Column("distance", RATE, "standard deviations of one day", "Mahalanobis distance from no move", required=False),
+        Column("distance", RATE, "sd of a day", "Mahalanobis distance from no move", required=False),
         Column("room", MONEY, "USD", "without any move"),
         Column("points", WHOLE, "points", "of the grid that was searched before narrowing"),
     ),
