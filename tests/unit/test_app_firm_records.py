@@ -11,7 +11,7 @@ from streaming.apps.book import BookApp
 from streaming.apps.corporate_actions import CASH_DIVIDEND, EXPIRY, SPLIT
 from streaming.apps.firm_records import FirmRecordsApp, FirmRecordsState
 from streaming.apps.rules import versions_in_force
-from streaming.apps.sequence import NEW
+from streaming.apps.sequence import CANCEL, CORRECT, NEW
 from streaming.apps.settlement import Flows, Terms, openings, trades, with_actions
 from streaming.engine.canonical import encode
 from streaming.engine.epochs import Epoch
@@ -163,6 +163,16 @@ def test_trades_of_accounts_leave_a_settlement_and_a_split_reaches_it():
     found = step(FirmRecordsState(), 5, {"trades": [trade(1, 30), trade(2, -10)]}, acts=[SPLIT_AT_3])
     assert found["settlements"] == [{"instrument": 0, "settle": day("2020-03-18"), "quantity": 40}]
     assert found["cash"] == [{"account": 0, "currency": "USD", "kind": -1, "amount": -200 * MICRO}]
+
+
+def test_a_corrected_split_reaches_locations_and_settlements_and_a_cancelled_one_nothing():
+    book = {"custody": [location(1, 700)], "trades": [trade(1, 30)]}
+    state = FirmRecordsState()
+    step(state, 4, book, acts=[SPLIT_AT_3 | {"numerator": 20}])
+    found = step(state, 6, {}, acts=[SPLIT_AT_3 | {"version": 2, "action": CORRECT}])
+    assert ([row["quantity"] for row in found["items"]], found["settlements"][0]["quantity"]) == ([1_400], 60)
+    found = step(state, 8, {}, acts=[SPLIT_AT_3 | {"version": 3, "action": CANCEL}])
+    assert ([row["quantity"] for row in found["items"]], found["settlements"][0]["quantity"]) == ([700], 30)
 
 
 def test_a_correct_takes_its_originals_place_and_a_cancel_leaves_nothing():
