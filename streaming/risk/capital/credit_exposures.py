@@ -87,7 +87,7 @@ def margin_loans(
 ) -> MarginLoans:
     """Settled debits by client, then cash given for borrowed stock by counterparty; sorted by id, zeros left out.
 
-    Accounts of one client net neither debits nor collateral away: debits add up, and so does what secures them.
+    The accounts of a client stand for one another: debits add up, and so does what secures them.
     ``holdings`` are those of all accounts. The book knows no days past due and no commitment; a client whose collateral
     sold today would not cover its debit is negative after close-out.
     """
@@ -98,7 +98,7 @@ def margin_loans(
     client_of = np.full(len(accounts), -1, np.int64)
     client_of[account] = of
     amounts = {}
-    for name in ("debit", "collateral", "deficit"):
+    for name in ("debit", "collateral"):
         amounts[name] = np.zeros(n, np.int64)
         np.add.at(amounts[name], of, getattr(clients, name)[mine])
     kind = np.zeros(n, np.int64)
@@ -127,7 +127,9 @@ def margin_loans(
         "concentrated": np.concatenate([profile.concentrated[owing], lent["concentrated"]]),
         "annual_pd": np.concatenate([pd[owing], np.full(len(lent["id"]), float(default["lender"]))]),
         "call_age": np.concatenate([age[owing], np.zeros(len(lent["id"]), np.int64)]),
-        "negative_after_close_out": np.concatenate([amounts["deficit"][owing] > 0, np.zeros(len(lent["id"]), bool)]),
+        "negative_after_close_out": np.concatenate(
+            [(amounts["debit"] > amounts["collateral"])[owing], np.zeros(len(lent["id"]), bool)]
+        ),
     }
     order = np.argsort(columns["id"].astype(str), kind="stable")
     columns = {name: column[order] for name, column in columns.items()}
