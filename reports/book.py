@@ -23,7 +23,20 @@ from openpyxl.writer.excel import ExcelWriter
 
 from reports import archive
 from reports.cells import FORMULA_START, CellColumn, rows_xml, safe_text, width_of
-from reports.looks import KINDS, MISSING, NO, STATUS, YES, add_styles, header, look_of, styled, unknown_below_zero
+from reports.looks import (
+    KINDS,
+    MISSING,
+    NO,
+    STATUS,
+    STATUS_COLUMNS,
+    YES,
+    add_styles,
+    header,
+    look_of,
+    status_rules,
+    styled,
+    unknown_below_zero,
+)
 from reports.sources import Source, Tables
 from streaming.schema.model import Table
 from streaming.schema.sealed import TABLES
@@ -264,6 +277,12 @@ class Book:
         sheet.print_title_rows = f"1:{HEADER_ROW}"
         last = f"{get_column_letter(len(columns))}{max(HEADER_ROW + rows.num_rows, HEADER_ROW)}"
         sheet.auto_filter.ref = f"A{HEADER_ROW}:{last}"
+        for at, column in enumerate(schema.columns, 1):
+            if (schema.name, column.name) in STATUS_COLUMNS and rows.num_rows:
+                letter = get_column_letter(at)
+                for rule in status_rules():
+                    shown = f"{letter}{FIRST_ROW}:{letter}{HEADER_ROW + rows.num_rows}"
+                    sheet.conditional_formatting.add(shown, rule)
         self._rows[title] = lambda: rows_xml(columns, rows.num_rows, FIRST_ROW)
         self._ends[title] = last
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pyarrow as pa
+from openpyxl.formatting.rule import CellIsRule
 from openpyxl.styles import Alignment, Border, Font, NamedStyle, PatternFill, Side
 from openpyxl.workbook import Workbook
 
@@ -38,6 +39,19 @@ STATUS = {
     "none": ("○ NOT COMPUTED", "F3F4F6", "4B5563"),
 }
 """Limit colour -> text marker, fill and ink: the marker says the same without the colour."""
+
+
+STATUS_COLUMNS = frozenset({("limits", "status"), ("limit_breaches", "status"), ("limit_breaches", "worst")})
+"""Table and column whose words say how a limit stands."""
+_STATUS_WORDS = {"RED": "red", "AMBER": "amber", "GREEN": "green", "NOT_EVALUATED": "none"}
+
+
+def status_rules() -> list[CellIsRule]:
+    """Rules that colour such a column; the words say the same without the colour."""
+    return [
+        CellIsRule("equal", [f'"{word}"'], font=Font(bold=True, color=ink), fill=PatternFill(bgColor=fill))
+        for word, (_, fill, ink) in ((word, STATUS[colour]) for word, colour in _STATUS_WORDS.items())
+    ]
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,15 @@ _FIRM = (
         "Whole",
         none_is_green,
     ),
+    Figure(
+        "limits_reached",
+        "Limits at red during the day",
+        Source("limit_breaches", "metric", "count", (("worst", "=", "RED"),)),
+        "limits",
+        "Whole",
+        none_is_green,
+        "see Limit breaches",
+    ),
 )
 
 
@@ -220,6 +229,8 @@ def _sheets(book: Book) -> None:
     book.detail("Calls", "calls")
     book.detail("House margin", "margin_house")
     book.detail("Limits", "limits")
+    book.detail("Limit breaches", "limit_breaches")
+    book.detail("Policies", "policies", "Input")
     book.detail("Strategies", "margin_lines")
     book.detail("Portfolio groups", "margin_groups")
     book.detail("Portfolio lines", "margin_scan_lines")

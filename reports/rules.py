@@ -47,6 +47,8 @@ _TABLES: Mapping[str, Basis] = {
     "margin_house": _HOUSE,
     "margin_house_lines": _HOUSE,
     "limits": Basis("limit policy of the house"),
+    "limit_breaches": Basis("limit policy of the house"),
+    "policies": Basis("limit policy and discretionary add-ons of the house"),
     "calls": Basis("Regulation T 220.4(c); FINRA 4210(f)(6), (g)(10)", ("regt.call", "portfolio_margin.call_days")),
     "stress": _STRESS,
     "stress_underlying": _STRESS,

@@ -267,6 +267,18 @@ def _margin(size: Size, accounts: list[str], rng) -> dict[str, pa.Table]:
             owner="head of risk",
             valid_from=date(2026, 1, 1),
         ),
+        "limit_breaches": table(
+            "limit_breaches",
+            2,
+            metric="house_excess",
+            level="account",
+            name=["a", "b"],
+            status=["GREEN", "RED"],
+            worst=["AMBER", "RED"],
+            first_price_set="2020-03-16/103000",
+            worst_price_set="2020-03-16/104500",
+            worst_value=-(10**9),
+        ),
         "exposure": table("exposure", n, account=accounts, equity=equity, price_set="2020-03-16/163000"),
     }
 

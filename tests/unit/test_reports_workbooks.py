@@ -263,6 +263,24 @@ def test_about_lists_every_table_digest_and_links_every_sheet(cut, written):
     assert "Trades are generated from a seed." in text
 
 
+@pytest.mark.parametrize(("sheet", "columns"), [("Limits", ("Status",)), ("Limit breaches", ("Status", "Worst"))])
+def test_how_a_limit_stands_is_coloured_and_said_in_words(written, sheet, columns):
+    page = load_workbook(written["margin"])[sheet]
+    titles = {cell.value: cell.column_letter for cell in page[book.HEADER_ROW]}
+    rules = {str(place.sqref): place.rules for place in page.conditional_formatting}
+    for column in columns:
+        letter = titles[column]
+        colours = {
+            rule.formula[0].strip('"'): rule.dxf.fill.bgColor.rgb
+            for rule in rules[f"{letter}{book.FIRST_ROW}:{letter}{page.max_row}"]
+        }
+        assert {"RED", "AMBER", "GREEN", "NOT_EVALUATED"} == set(colours)
+        assert len(set(colours.values())) == 4
+        words = {page[f"{letter}{row}"].value for row in range(book.FIRST_ROW, page.max_row + 1)}
+        assert words <= set(colours)
+        assert "RED" in words
+
+
 def test_a_certificate_of_another_cut_certifies_nothing(cut, tmp_path):
     other = {**certificate(cut), "cut": "2020-03-13/eod"}
     written = reports.build(cut, tmp_path, Context(other))
