@@ -25,6 +25,8 @@ from orchestration.settings import Settings
 if TYPE_CHECKING:
     from streaming.cuts import SealedCut
     from streaming.engine.epochs import EpochIndex
+    from streaming.engine.frames import Frame
+    from streaming.log import Log
 
 HEARTBEAT, TEST = "heartbeat", "test"
 _JOIN_S = 30
@@ -39,7 +41,8 @@ def checked(settings: Settings, cut: "SealedCut", results: Sequence[Mapping[str,
     """The checks of a cut's newest version are there: what failed goes into the outbox, and its limits and notices."""
     outbox = outbox_of(settings)
     outbox.observe(f"checks {cut.id}", rules.of_checks(cut, results), at)
-    outbox.observe(f"results {cut.id}", [*rules.of_limits(cut), *rules.of_notices(cut)], at)
+    results_of_cut = [*rules.of_limits(cut), *rules.of_breaches(cut), *rules.of_notices(cut)]
+    outbox.observe(f"results {cut.id}", results_of_cut, at)
 
 
 @contextmanager
@@ -70,6 +73,54 @@ def watch_clock(settings: Settings, at: datetime) -> None:
     end = index.refresh()
     if end and _is_recent(index[end - 1].day, at):
         _watch_days(settings, index, at)
+
+
+def watch_limits(settings: Settings, at: datetime) -> None:
+    """The accounts beyond a limit at the newest price set; once a day's end of day is checked that speaks for it."""
+    from orchestration.checks import read_checks
+    from streaming.engine.epochs import EPOCHS, EpochIndex
+    from streaming.log.files import FilesLog
+
+    log = FilesLog(settings.log) if settings.log.exists() else None
+    if log is None or not {EPOCHS, _LIMITED} <= set(log.topics()):
+        return
+    index = EpochIndex(log)
+    end = index.refresh()
+    day = index[end - 1].day if end else None
+    sealed = _sealed(settings, day) if day is not None else None
+    if day is not None and _is_recent(day, at) and (sealed is None or read_checks(sealed) is None):
+        found = [row for shard in range(log.topics()[_LIMITED]) for row in _newest_breaches(log, shard, day)]
+        outbox_of(settings).observe(f"limits {day}", rules.of_live_limits(day, found, at), at)
+
+
+_LIMITED, _MESSAGES = "margin", 64
+"""The topic with live rows of limits, and how many of its messages are read at once."""
+
+
+def _newest_breaches(log: "Log", shard: int, day: date) -> list[Mapping[str, Any]]:
+    """What a shard wrote at its newest price set, if that is one of the day."""
+    for frame in _newest_first(log, _LIMITED, shard):
+        if "breaches" in frame.tables:
+            rows = frame.tables["breaches"].to_pylist()
+            return [row for row in rows if row["price_set"].startswith(day.isoformat())]
+    return []
+
+
+def _newest_first(log: "Log", topic: str, partition: int) -> Iterator["Frame"]:
+    from streaming.engine.frames import decode_frames, last_epoch
+
+    messages: list[bytes] = []
+    stop = log.end(topic, partition)
+    while stop > 0:
+        start = max(0, stop - _MESSAGES)
+        for payload in reversed(log.read(topic, partition, start, stop).payloads):
+            if messages and last_epoch(payload)[1]:
+                yield from decode_frames(reversed(messages))
+                messages = []
+            messages.append(payload)
+        stop = start
+    if messages:
+        yield from decode_frames(reversed(messages))
 
 
 def _watch_days(settings: Settings, index: "EpochIndex", at: datetime) -> None:

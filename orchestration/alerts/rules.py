@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streaming.cuts import SealedCut
     from streaming.risk.rulebook import Rules
 
-FINANCE, PLATFORM = "regulatory reporting", "platform"
+FINANCE, PLATFORM, MARGIN = "regulatory reporting", "platform", "margin desk"
 _NOTHING = Decimal(0)
 _FIRST_WORDS = 400
 """Characters of an error that an alert repeats."""
@@ -59,6 +59,57 @@ def of_limits(cut: "SealedCut") -> list[Alert]:
         if row["status"] != "GREEN":
             by_metric.setdefault(row["metric"], []).append(row)
     return [_limit_alert(cut, metric, rows) for metric, rows in sorted(by_metric.items())]
+
+
+def of_breaches(cut: "SealedCut") -> list[Alert]:
+    """One warning for each metric with limits that were reached at a price set of the day and no longer are."""
+    if "limit_breaches" not in cut.tables:
+        return []
+    by_metric: dict[str, list[Mapping[str, Any]]] = {}
+    for row in cut.table("limit_breaches").to_pylist():
+        if row["status"] == "GREEN":
+            by_metric.setdefault(row["metric"], []).append(row)
+    shown = ("level", "name", "worst", "worst_value", "worst_price_set")
+    found = []
+    for metric, rows in sorted(by_metric.items()):
+        rows = sorted(rows, key=lambda row: (row["worst"] != "RED", row["worst_price_set"], row["name"]))
+        red = sum(row["worst"] == "RED" for row in rows)
+        found.append(
+            Alert(
+                f"limits.{metric}.recovered", cut.id, WARNING,
+                f"No {metric.replace('_', ' ')} was beyond its limit between cuts.", as_of(cut), "green all day",
+                f"{red} red and {len(rows) - red} amber during the day, green again", MARGIN,
+                "See Limit breaches in the margin workbook: when it was, and at which value.",
+                tuple({name: str(row[name]) for name in shown} for row in rows[:ROWS_MAX]), len(rows), cut.version,
+            )
+        )  # fmt: skip
+    return found
+
+
+def of_live_limits(day: date, rows: Iterable[Mapping[str, Any]], at: datetime) -> list[Alert]:
+    """One alert for each metric with accounts beyond a limit at the newest price set: the margin app's live rows."""
+    by_metric: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_metric.setdefault(row["metric"], []).append(row)
+    found = []
+    for metric, listed in sorted(by_metric.items()):
+        worst_first = sorted(listed, key=lambda row: (row["status"] != "RED", row["name"]))
+        red = sum(row["status"] == "RED" for row in listed)
+        found.append(
+            Alert(
+                f"limits.{metric}.live", day.isoformat(), CRITICAL if red else WARNING,
+                f"No account's {metric.replace('_', ' ')} is beyond its limit at the newest price set.", _iso(at),
+                "all green", f"{red} red, {len(listed) - red} amber", MARGIN,
+                "Look at the account (`plumbline as-of`); agree a reduction, a deposit or a new limit.",
+                tuple(_live_row(row) for row in worst_first[:ROWS_MAX]), len(listed),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _live_row(row: Mapping[str, Any]) -> dict[str, str]:
+    """Without value and price set, which change every minute: an account that stays red is nothing new."""
+    return {name: str(row[name]) for name in ("name", "status")}
 
 
 def of_notices(cut: "SealedCut") -> list[Alert]:

@@ -41,14 +41,15 @@ def list_alerts(settings: Settings, only_open: bool) -> None:
 )
 @click.pass_obj
 def deliver(settings: Settings, stack: Path | None) -> None:
-    """Look what is late or at risk, then bring everything due to Slack; exit code 2 when token or channel are refused.
+    """Look what is late, at risk or beyond a limit, then bring everything due to Slack.
 
-    Needs PLUMBLINE_SLACK_TOKEN and PLUMBLINE_SLACK_CHANNEL; PLUMBLINE_BASE_URL builds the links.
+    Exit code 2 when token or channel are refused. Needs PLUMBLINE_SLACK_TOKEN and PLUMBLINE_SLACK_CHANNEL; PLUMBLINE_BASE_URL builds the links.
     """
     from orchestration import edge
     from orchestration.alerts import desk
 
     desk.watch_clock(settings, edge.now())
+    desk.watch_limits(settings, edge.now())
     if stack is not None:
         desk.watch_lags(settings, _lags(stack), edge.now())
     _deliver(settings)

@@ -179,6 +179,7 @@ def alerts_sensor(context: dg.SensorEvaluationContext, desk: Desk) -> dg.RunRequ
         return dg.SkipReason("no Slack channel is configured")
     settings = desk.settings(today(desk.now()))
     alerts.watch_clock(settings, desk.now())
+    alerts.watch_limits(settings, desk.now())
     due = alerts.outbox_of(settings).due(edge.now())
     if not due:
         return dg.SkipReason("nothing is due")

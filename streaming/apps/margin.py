@@ -128,7 +128,8 @@ class MarginApp:
         rows = {"live": state.margin}
         if state.peaks.opened >= 0:
             house = _look_at_limits(state, holdings, self._thresholds(policies, accounts, rules))
-            rows |= {"house": house, "breaches": state.breaches.now()}
+            breaches = state.breaches.now(ACCOUNT_METRICS, accounts.id, market.id)
+            rows |= {"house": house, "breaches": breaches}
         return state, rows
 
     def seal(self, state: MarginState, epoch: Epoch) -> Mapping[str, pa.Table]:

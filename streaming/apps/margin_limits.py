@@ -23,7 +23,7 @@ from streaming.schema.model import MONEY
 
 ACCOUNT, CLIENT, FIRM = "account", "client", "firm"
 ACCOUNT_METRICS = ("house_excess", "requirement_over_equity")
-_BREACH = ("metric", "code", "status", "worst", "first", "worst_set", "worst_value")
+_BREACH = ("metric", "code", "status", "value", "worst", "first", "worst_set", "worst_value")
 _NAMES = pa.array([status.name for status in Status])
 _EXACT_MAX = 9_000_000_000_000_000
 LARGEST_SHARE = 999_999 * MICRO
@@ -44,22 +44,31 @@ class Breaches:
         codes = known["code"][mine]
         now = status[codes]
         worse = now > known["worst"][mine]
-        known["status"][mine] = now
+        known["status"][mine], known["value"][mine] = now, value[codes]
         fresh = {"worst": now, "worst_set": np.full(len(mine), price_set), "worst_value": value[codes]}
         for name, column in fresh.items():
             known[name][mine] = np.where(worse, column, known[name][mine])
         new = np.setdiff1d(reached, codes)
         if len(new):
             at, level = np.full(len(new), price_set), status[new].astype(np.int64)
-            rows = (np.full(len(new), metric), new, level, level, at, at, value[new])
+            rows = (np.full(len(new), metric), new, level, value[new], level, at, at, value[new])
             joined = {name: np.concatenate([known[name], row]) for name, row in zip(_BREACH, rows, strict=True)}
             order = np.lexsort((joined["code"], joined["metric"]))
             self.columns = {name: column[order] for name, column in joined.items()}
 
-    def now(self) -> pa.Table:
-        """Those that stand at the newest price set: live rows of metric, code and status."""
+    def now(self, metrics: tuple[str, ...], names: np.ndarray, price_set: str) -> pa.Table:
+        """Those that stand at the newest price set, as live rows: metric, name, status, value, price set."""
         there = self.columns["status"] > Status.GREEN
-        return pa.table({name: self.columns[name][there] for name in ("metric", "code", "status")})
+        metric, code, status, value = (self.columns[name][there] for name in ("metric", "code", "status", "value"))
+        return pa.table(
+            {
+                "metric": pa.array(metrics, pa.string()).take(pa.array(metric)),
+                "name": pa.array(names[code].tolist(), pa.string()),
+                "status": _NAMES.take(pa.array(status)),
+                "value": value,
+                "price_set": pa.array([price_set] * len(code), pa.string()),
+            }
+        )
 
 
 def account_thresholds(policies: Policies, accounts: Accounts, rules: Rules) -> tuple[Thresholds, ...]:

@@ -108,6 +108,45 @@ def test_limits_that_are_all_green_or_not_sealed_give_none():
     assert rules.of_limits(SmallCut({})) == []
 
 
+def breach(name: str, status: str, worst: str, at: str = "104500", metric: str = "house_excess") -> dict:
+    return {
+        "metric": metric, "level": "account", "name": name, "status": status, "worst": worst,
+        "first_price_set": f"{DAY}/103000", "worst_price_set": f"{DAY}/{at}", "worst_value": Decimal(-5),
+    }  # fmt: skip
+
+
+def test_a_limit_reached_between_cuts_and_green_again_is_a_warning_with_when_it_was():
+    rows = [
+        breach("A1", "GREEN", "AMBER"),
+        breach("A2", "GREEN", "RED", "111500"),
+        breach("A3", "RED", "RED"),
+        breach("C1", "AMBER", "RED", metric="requirement_over_equity"),
+    ]
+    (found,) = rules.of_breaches(SmallCut({"limit_breaches": rows}))
+    assert (found.check, found.severity, found.count) == ("limits.house_excess.recovered", WARNING, 2)
+    assert found.found == "1 red and 1 amber during the day, green again"
+    assert [(row["name"], row["worst_price_set"]) for row in found.rows] == [
+        ("A2", f"{DAY}/111500"),
+        ("A1", f"{DAY}/104500"),
+    ]
+    assert rules.of_breaches(SmallCut({})) == []
+
+
+def test_live_breaches_are_critical_where_one_is_red_and_say_nothing_new_when_only_values_move():
+    def rows(value: int) -> list[dict]:
+        one = {"metric": "house_excess", "name": "A1", "status": "RED", "value": value, "price_set": f"{DAY}/{value}"}
+        return [one, one | {"name": "A0", "status": "AMBER"}]
+
+    (found,) = rules.of_live_limits(DAY, rows(1), CLOSE)
+    (later,) = rules.of_live_limits(DAY, rows(2), CLOSE + HOUR)
+    assert (found.check, found.severity, found.found) == ("limits.house_excess.live", CRITICAL, "1 red, 1 amber")
+    assert [row["name"] for row in found.rows] == ["A1", "A0"]
+    assert found.fingerprint == later.fingerprint
+    (amber,) = rules.of_live_limits(DAY, rows(1)[1:], CLOSE)
+    assert amber.severity == WARNING
+    assert rules.of_live_limits(DAY, [], CLOSE) == []
+
+
 def test_notices_alert_when_they_fire_red_ones_critically():
     rows = [notice("below_minimum", "red", True), notice("debits_5pct", "amber", True), notice("x", "amber", False)]
     found = rules.of_notices(SmallCut({"notices": rows}))

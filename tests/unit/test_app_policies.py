@@ -155,8 +155,9 @@ def test_a_breach_between_cuts_is_a_live_row_and_stays_known_at_the_next_cut():
     quiet = day.last.rows["margin"]["breaches"]
     day.step(changes={"BBB": 300})
     live = day.last.rows["margin"]["breaches"].to_pylist()
-    assert {"metric": 0, "code": 0, "status": int(Status.RED)} in live
-    assert {"metric": 0, "code": 0, "status": int(Status.RED)} not in quiet.to_pylist()
+    (red,) = [row for row in live if (row["metric"], row["name"]) == ("house_excess", "A-REGT")]
+    assert (red["status"], red["price_set"]) == ("RED", "2026-11-20/100100")
+    assert not [row for row in quiet.to_pylist() if row["name"] == "A-REGT" and row["status"] == "RED"]
     day.step("1030")
     now = next(
         row for row in day.sealed("margin", "limits") if (row["metric"], row["name"]) == ("house_excess", "A-REGT")
@@ -171,6 +172,7 @@ def test_a_breach_between_cuts_is_a_live_row_and_stays_known_at_the_next_cut():
     house = house_of(day, "A-REGT")
     layers = house["house_requirement"] - house["regulatory_requirement"]
     assert row["worst_value"] == path["equity"] - path["requirement"] - layers
+    assert row["worst_value"] == Decimal(red["value"]) / MICRO
 
 
 def test_before_the_first_price_of_the_day_no_limit_is_looked_at():
