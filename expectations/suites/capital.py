@@ -23,6 +23,7 @@ _RECONCILIATIONS = (
      "Seal the cut again: it mixes price sets."),
     ("margin_lines_to_account", "Margin lines add up to their accounts.", MARGIN, "Replay the account."),
 )  # fmt: skip
+_BEFORE = "before stress"
 _STATEMENTS = ["net_capital", "requirement_alternative", "requirement_basic", "reserve_customer"]
 
 
@@ -58,6 +59,24 @@ def _firm(view: View) -> pd.DataFrame:
     firm["compared"] = added.notna()
     firm["loss_difference"] = (view.exact("stress_firm", "loss") - added.fillna(0).astype("int64")) / 1e6
     return firm
+
+
+def _stressed(view: View) -> pd.DataFrame:
+    """Every scenario that was run, and the cut itself, beside its capital; grid cells are no scenarios of capital."""
+    capital = view.frame("stress_capital").set_index("scenario")
+    run = view.frame("scenarios")["scenario"]
+    names = [*run[~run.str.startswith("GRID/")], _BEFORE]
+    stress = pd.DataFrame({"scenario": names})
+    stress["computed"] = stress["scenario"].isin(capital.index)
+    net = dict(zip(view.frame("stress_capital")["scenario"], view.exact("stress_capital", "net_capital"), strict=True))
+    lines = view.arrow("capital_lines").select(["statement", "code", "amount"]).to_pylist()
+    wanted = {"statement": "net_capital", "code": "net_capital"}
+    stated = sum(
+        int(line["amount"].scaleb(6)) for line in lines if line["amount"] is not None and wanted.items() <= line.items()
+    )
+    stress["net_capital"] = stress["scenario"].map(net) / 1e6
+    stress["off"] = (stress["scenario"] == _BEFORE) & (stress["scenario"].map(net) != stated)
+    return stress
 
 
 RECONCILIATION = Suite(
@@ -138,4 +157,21 @@ FIRM = Suite(
     key=("scenario",),
 )  # fmt: skip
 
-SUITES = (RECONCILIATION, LINES, MOVEMENT, FIRM)
+STRESSED = Suite(
+    "capital.scenarios",
+    "stress_capital",
+    "scenarios that the firm's capital is computed under",
+    FINANCE,
+    _stressed,
+    (
+        Check("complete", "Net capital is computed under every scenario that was run.", CRITICAL, FINANCE,
+              "Replay the firm.", "ExpectNoRowsWhere", {"condition": "not computed"}),
+        Check("before", "Before stress it is the net capital of the statement, to the micro.", CRITICAL, FINANCE,
+              "Replay the firm.", "ExpectNoRowsWhere", {"condition": "off", "worst": "net_capital"}),
+    ),
+    needs=("stress_capital", "scenarios", "capital_lines"),
+    applies=lambda view: view.is_end_of_day,
+    key=("scenario",),
+)  # fmt: skip
+
+SUITES = (RECONCILIATION, LINES, MOVEMENT, FIRM, STRESSED)

@@ -9,6 +9,7 @@ import pytest
 from expectations import CRITICAL, INFO, WARNING, CheckResult, catalogue
 from expectations.running import judge
 from expectations.view import View
+from streaming.schema.sealed import TABLES
 
 Rows = day.Rows
 CHAIN = {strike: day.symbol("AAA", day.EXPIRIES[1], "call", strike) for strike in day.STRIKES["AAA"]}
@@ -294,6 +295,38 @@ def test_a_statement_without_a_line_is_critical():
 
     found = judged("capital.lines.supplied", day.cut(lines))["capital.lines.supplied"]
     assert (found.passed, found.severity, found.unexpected_count) == (False, CRITICAL, 2)
+
+
+def stressed(net: int, scenarios: tuple[str, ...]) -> dict[str, CheckResult]:
+    """The firm's capital by scenario beside a statement of 80 million."""
+
+    def with_capital(rows: Rows) -> None:
+        rows["scenarios"] = [
+            {"scenario": name, "name": name, "family": "house", "scope": "market", "source": "", "evidence": "",
+             "note": "", "clipped": 0, "library": ""}
+            for name in ("M-10", "M-20", "GRID/+0%/+0%")
+        ]  # fmt: skip
+        rows["capital_lines"] = [
+            {"statement": "net_capital", "line": 1, "code": "net_capital", "label": "", "rule": "15c3-1",
+             "amount": day.money(80_000_000), "evidence": "V", "formula": ""}
+        ]  # fmt: skip
+        blank = {
+            column.name: day.money(0) if column.unit == "USD" else "" for column in TABLES["stress_capital"].columns
+        }
+        rows["stress_capital"] = [
+            {**blank, "scenario": name, "net_capital": day.money(net), "fires": 0} for name in scenarios
+        ]
+
+    return judged("capital.scenarios.complete", day.cut(with_capital))
+
+
+def test_capital_is_computed_under_every_scenario_and_before_stress_is_the_statement():
+    good = stressed(80_000_000, ("M-10", "M-20", "before stress"))
+    assert all(row.passed for row in good.values())
+    missing = stressed(80_000_000, ("M-10", "before stress"))
+    assert [row.check for row in missing.values() if not row.passed] == ["capital.scenarios.complete"]
+    other = stressed(79_000_000, ("M-10", "M-20", "before stress"))
+    assert [row.check for row in other.values() if not row.passed] == ["capital.scenarios.before"]
 
 
 def moved(check: str, change: Callable[[Rows], None]) -> CheckResult:
