@@ -5,10 +5,12 @@ event fits the others (a known account, a version that follows) is the book's to
 """
 
 import csv
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from hashlib import sha256
 from pathlib import Path
 
 import orjson
@@ -27,6 +29,7 @@ WRITER = "ingest"
 _DECIMALS = 6
 _WHOLE_MAX = 2**63
 _ERRORS_MAX = 20
+_ID_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,8 @@ def _after_newest_epoch(log: Log) -> int:
 
 def _rows(path: Path, fields: Mapping[str, Column]) -> Iterator[Row]:
     readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows, ".parquet": _parquet_rows}
+    if {"metric", "scope"} <= set(fields):
+        readers[".toml"] = _policy_rows
     if path.suffix.lower() not in readers:
         raise UserError(f"{path}: expected a file ending in {', '.join(readers)}, found {path.suffix or 'none'}")
     for row in readers[path.suffix.lower()](path, fields):
@@ -149,6 +154,41 @@ def _csv_rows(path: Path, fields: Mapping[str, Column]) -> Iterator[Row]:
 
 def _cell(column: Column | None, cell: str) -> object:
     return cell.split(";") if column is not None and pa.types.is_list(column.type) else cell
+
+
+def _policy_rows(path: Path, fields: Mapping[str, Column]) -> Iterator[Row]:
+    """A file of limits or of add-ons as its owners write it: ``[[limit]]`` and ``[[add_on]]``, an entry an event.
+
+    The id says whom and what it concerns, so that a file loaded again replaces its own entries.
+    """
+    from streaming.risk.margin.add_ons import AddOnError, add_on_of
+    from streaming.risk.margin.limits import LimitError, limit_of
+
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: expected TOML, found {error}") from None
+    if unknown := sorted(set(document) - {"limit", "add_on"}):
+        raise UserError(f"{path}: expected [[limit]] and [[add_on]], found {', '.join(unknown)}")
+    try:
+        limits = [(limit_of(item, f"limit {n}"), item) for n, item in enumerate(document.get("limit", []), 1)]
+        add_ons = [(add_on_of(item, f"add-on {n}"), item) for n, item in enumerate(document.get("add_on", []), 1)]
+    except (LimitError, AddOnError) as error:
+        raise UserError(f"{path}: {error}") from None
+    for number, (limit, item) in enumerate(limits, 1):
+        yield Row(number, {"kind": "limit", **item, "id": _short_id("L", limit.metric, limit.scope, limit.valid_from)})
+    for number, (add_on, item) in enumerate(add_ons, 1):
+        scope = f"account:{add_on.account}" if add_on.account is not None else f"client:{add_on.client}"
+        days = {"valid_from": add_on.since, "valid_to": add_on.until}
+        size = {name: item[name] for name in ("amount", "share") if name in item}
+        made = {"kind": "add_on", "scope": scope, "owner": add_on.who, "why": add_on.why, **size, **days}
+        yield Row(number, made | {"id": _short_id("A", scope, add_on.who, add_on.since)})
+
+
+def _short_id(*parts: object) -> str:
+    """A name made of parts; a digest where it would be longer than an id may be."""
+    text = " ".join(map(str, parts))
+    return text if len(text) <= _ID_MAX else f"{parts[0]} {sha256(text.encode()).hexdigest()[:32]}"
 
 
 def _json_rows(path: Path, fields: Mapping[str, Column]) -> Iterator[Row]:

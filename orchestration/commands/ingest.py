@@ -15,6 +15,7 @@ FEEDS = {
     "actions": "corporate actions and expiries",
     "rates": "zero rates and expected dividends",
     "closes": "history of official closes",
+    "policies": "limits and add-ons, also as TOML",
     "cash": "cash movements and opening balances",
     "custody": "opening positions and the stock record",
     "firm": "the firm's balance sheet and financing",
@@ -37,7 +38,7 @@ def _options(command: Callable) -> Callable:
 @click.option("--columns", metavar="FEED", type=click.Choice(list(FEEDS)), help="Print the columns of a feed.")
 @click.pass_obj
 def ingest(settings: Settings, day: date | None, columns: str | None, **files: tuple[Path, ...]) -> None:
-    """Load your own events from CSV, JSON lines or Parquet, then `plumbline run DATE`.
+    """Load your own events from CSV, JSON lines or Parquet (policies also from TOML), then `plumbline run DATE`.
 
     Columns are the fields of a feed (`--columns trades`). Every row of every file is checked first: either all events
     are loaded or none. Dates and times are ISO 8601, times with zone; empty cells are absent values.

@@ -1,10 +1,13 @@
 """Own events: every field checked, everything or nothing loaded, three formats that say the same."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet
@@ -13,8 +16,14 @@ import pytest
 from orchestration.errors import UserError
 from orchestration.ingest import ingest
 from streaming.apps import chain
+from streaming.apps.intake import Counts, Quarantine
+from streaming.apps.policies import policies_of, take_policies
 from streaming.apps.routing import shard_of
+from streaming.engine.stretch import RawBatch
 from streaming.log.files import FilesLog
+from streaming.risk.margin.add_ons import parse_add_ons
+from streaming.risk.margin.limits import sample_limits
+from streaming.schema import results
 
 DAY = date(2020, 3, 16)
 TRADE = {
@@ -145,6 +154,51 @@ def test_lists_in_csv_are_separated_by_semicolons(tmp_path, log):
     ingest(log, [("closes", path)], DAY)
     (event,) = events(log, "closes")
     assert (event["instruments"], event["prices"]) == (["AAPL", "MSFT"], ["277.97", "158.83"])
+
+
+def test_the_shipped_limits_and_a_file_of_add_ons_are_policies_as_they_are_written(tmp_path, log):
+    shipped = resources.files("streaming.risk.margin") / "data" / "limits.toml"
+    add_ons = tmp_path / "add_ons.toml"
+    add_ons.write_text("""
+        [[add_on]]
+        client = "C-1"
+        share = "0.10"
+        who = "credit risk"
+        since = 2020-03-02
+        until = 2020-03-31
+        why = "pending audit"
+    """)
+    with resources.as_file(shipped) as limits:
+        ingest(log, [("policies", limits), ("policies", add_ons)], DAY)
+    found = events(log, "policies")
+    span = log.read("policies", 0, 0, log.end("policies", 0))
+    n = len(span.payloads)
+    batch = RawBatch("policies", 0, span.offsets, np.zeros(n, np.int64), span.times, span.payloads)
+    quarantine = Quarantine()
+    policies = policies_of(take_policies(results.POLICIES.empty_table(), batch, Counts(), quarantine))
+    assert not quarantine.table().num_rows
+    assert sorted(policies.limits, key=repr) == sorted(sample_limits(), key=repr)
+    assert policies.add_ons == parse_add_ons(add_ons.read_text())
+    assert found[-1]["id"] == "A client:C-1 credit risk 2020-03-02"
+    ingest(log, [("policies", add_ons)], DAY)
+    assert events(log, "policies")[-1] == found[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[[limit]]\nmetric = 'm'\n", "limit 1: expected"),
+        ("[[add_on]]\naccount = 'A'\n", "add-on 1: expected text in who"),
+        ("[[wish]]\n", "expected [[limit]] and [[add_on]], found wish"),
+        ("limit = ", "expected TOML, found"),
+    ],
+)
+def test_a_policy_file_that_cannot_be_used_is_told_and_nothing_is_loaded(tmp_path, log, text, complaint):
+    path = tmp_path / "policies.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=re.escape(complaint)):
+        ingest(log, [("policies", path)], DAY)
+    assert log.end("policies", 0) == 0
 
 
 def test_events_arrive_in_order_of_their_times_whatever_the_order_of_the_file(tmp_path, log):
