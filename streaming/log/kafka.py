@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -56,6 +55,8 @@ _LEADERLESS = frozenset(
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
@@ -92,6 +93,8 @@ class KafkaLog:
         self._plain: set[str] = set()
         """Topics that are known not to be compacted."""
         self._ends: dict[Partition, int] = {}
+        self._groups: dict[str, Consumer] = {}
+        """Consumers that never join their group, and are asked for its offsets."""
 
     def __repr__(self) -> str:
         return f"KafkaLog({self._settings.get('bootstrap.servers')})"
@@ -165,6 +168,9 @@ class KafkaLog:
 
     def close(self) -> None:
         self._reader.close()
+        for consumer in self._groups.values():
+            consumer.close()
+        self._groups.clear()
 
     def erase(self) -> None:
         """Delete every topic and all progress under this log's prefix; LogError for a log without one."""
@@ -200,22 +206,25 @@ class KafkaLog:
         """The committed progress of a writer, without taking it over."""
         found = self._group_offsets(self.kafka_name(writer))
         names = {at.topic: at.topic.removeprefix(self._prefix).removeprefix(_PROGRESS) for at in found}
-        return {(names[at.topic], at.partition): at.offset for at in found if at.offset >= 0}
+        return {(names[at.topic], at.partition): at.offset for at in found}
 
     def note_of(self, writer: str) -> str:
         """The note of a writer's newest commit with progress; empty when there is none."""
-        notes = [at.metadata or "" for at in self._group_offsets(self.kafka_name(writer)) if at.offset >= 0]
+        notes = [at.metadata or "" for at in self._group_offsets(self.kafka_name(writer))]
         return notes[0] if notes else ""
 
     def _group_offsets(self, group: str) -> Sequence[TopicPartition]:
-        """Asked again while the group has no coordinator (the broker has just started, or is lost)."""
+        """Asked again while the group has no coordinator (the broker has just started, or is lost).
+
+        A consumer of the group is asked: the administrator's own question for it ended the process when a broker died.
+        """
+        if group not in self._groups:
+            self._groups[group] = Consumer({**self._settings, "group.id": group, "enable.auto.commit": False})
+        known = [TopicPartition(self.kafka_name(t), p) for t, count in self._all_topics().items() for p in range(count)]
         deadline = time.monotonic() + TIMEOUT_S
         while True:
-            asked = self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], require_stable=True, request_timeout=ATTEMPT_S
-            )
             try:
-                return asked[group].result(TIMEOUT_S).topic_partitions
+                return [at for at in self._groups[group].committed(known, ATTEMPT_S) if at.offset >= 0]
             except KafkaException as error:
                 if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
                     raise LogError(f"{self!r}: progress of {group}: {error.args[0].str()}") from None
@@ -229,7 +238,10 @@ class KafkaLog:
         return self.kafka_name(_PROGRESS + key)
 
     def _all_topics(self) -> dict[str, int]:
-        found = self._admin.list_topics(timeout=TIMEOUT_S).topics
+        try:
+            found = self._admin.list_topics(timeout=TIMEOUT_S).topics
+        except KafkaException as error:
+            raise LogError(f"{self!r}: {error.args[0].str()}") from None
         self._topics = {
             name.removeprefix(self._prefix): len(topic.partitions)
             for name, topic in found.items()

@@ -1,7 +1,7 @@
 """A generated day, embedded and on the real stack: the same events, epochs, jobs and cuts, on two logs."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +19,7 @@ from orchestration.progress import display
 from orchestration.settings import Settings
 from streaming.demo import DaySpec, generate
 from streaming.engine.app import Job
-from streaming.engine.epochs import EPOCHS, EpochIndex
+from streaming.engine.epochs import EPOCHS, EpochIndex, Mark
 from streaming.engine.sealing import CutStore
 from streaming.log import Log
 
@@ -35,11 +35,11 @@ def wait_for(what: str, look: Callable[[], T | None], patience_s: float = PATIEN
     return found
 
 
-def embedded(folder: Path, spec: DaySpec) -> Home:
+def embedded(folder: Path, spec: DaySpec, marks: Sequence[Mark] | None = None) -> Home:
     """The day run by the bare loop in this process: the undisturbed run that others are compared with."""
     settings = Settings(folder / "home", folder / "out")
     generated.prepare(settings, spec)
-    generated.feed_generated(settings, spec, lambda _: None)
+    generated.feed_generated(settings, spec, lambda _: None, marks)
     home = Home.open(settings)
     with display() as show:
         run_jobs(home, show)
@@ -59,15 +59,16 @@ class LiveDay:
 
     @classmethod
     def submitted(cls, cluster: Cluster, deployment: Deployment, spec: DaySpec) -> "LiveDay":
+        """Every job of the deployment asked for; the stack starts them while the day is fed."""
         log = cluster.log()
         log.create(deployment.topics())
         for name in deployment.apps:
             assert jobs.submit(cluster, deployment, name) is None
         return cls(cluster, deployment, spec, log, EpochIndex(log))
 
-    def feed(self) -> None:
+    def feed(self, marks: Sequence[Mark] | None = None) -> None:
         """All events and epochs of the day, while the jobs run."""
-        feed(self.log, self.spec.date, generate(self.spec), generated.announced(self.spec))
+        feed(self.log, self.spec.date, generate(self.spec), generated.announced(self.spec), marks=marks)
 
     @property
     def committed(self) -> int:

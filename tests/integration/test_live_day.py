@@ -4,17 +4,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import openpyxl
 import pytest
 from live_day import LiveDay, embedded, manifests
 from stack_fixture import RunningStack
 
+import reports
 from orchestration.jobs.control import Cluster
 from orchestration.jobs.deployment import load_deployment
 from orchestration.jobs.replay import replay_on_flink
 from orchestration.pipeline import Home
+from streaming.cuts import open_cut
 from streaming.demo import DaySpec
 from streaming.engine.replay import certify, replay
 from streaming.engine.sealing import CutStore
+from streaming.schema.raw import FEEDS
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
@@ -56,6 +60,39 @@ def test_every_cut_has_the_digests_of_the_embedded_run(home: Home, store: Path) 
     assert len(expected) == CUTS
     assert all(manifest["tables"] and manifest["states"] for manifest in expected.values())
     assert manifests(store) == expected
+
+
+def test_the_workbooks_have_the_cells_of_the_embedded_run_except_the_offsets_on_about(
+    home: Home, store: Path, tmp_path: Path
+) -> None:
+    end = f"{home.index[0].day}/eod"
+    books = [
+        reports.build(open_cut(place, end), tmp_path / name, reports.Context())
+        for name, place in (("embedded", home.settings.store), ("live", store))
+    ]
+    assert books[0].keys() == books[1].keys()
+    different, offsets = set(), 0
+    for expected, found in zip(*(book.values() for book in books), strict=True):
+        mine, theirs = cells(expected), cells(found)
+        assert mine.keys() == theirs.keys()
+        differ = [where for where in mine if mine[where] != theirs[where]]
+        different |= {sheet for sheet, _, _ in differ}
+        offsets += len(differ)
+        topics = {mine[sheet, row, 1] for sheet, row, _ in differ}
+        assert topics <= {topic.name for topic in FEEDS}, "the offsets of a topic, nothing else"
+    assert different == {"About"}
+    assert offsets > 0
+
+
+def cells(book: Path) -> dict[tuple[str, int, int], object]:
+    loaded = openpyxl.load_workbook(book, read_only=True)
+    return {
+        (sheet.title, row, column): value
+        for sheet in loaded
+        for row, values in enumerate(sheet.iter_rows(values_only=True), 1)
+        for column, value in enumerate(values, 1)
+        if value is not None
+    }
 
 
 def test_the_certificate_has_three_equal_sides(live: LiveDay, store: Path, tmp_path: Path) -> None:
