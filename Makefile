@@ -7,6 +7,8 @@ WARM := $(VENV)/.warm
 SOURCES := $(shell find streaming -name '*.py' -not -path '*/__pycache__/*')
 PYTEST := $(BIN)/python -m pytest
 
+KILLS ?= 300
+
 .DEFAULT_GOAL := help
 .PHONY: help setup warm demo demo-small dev stack test test-stack test-terraform test-render test-ui soak chaos bench lint lock clean
 
@@ -42,8 +44,8 @@ stack: $(READY)  ## The real Kafka and Flink on this machine
 test: $(READY)  ## Tests that need Python only
 	$(PYTEST) -n 2 --dist loadfile -m "not stack and not render and not ui and not terraform and not soak"
 
-test-stack: $(READY)  ## Tests on real Kafka and Flink (Java, Maven)
-	$(PYTEST) -m "stack and not soak"
+test-stack: $(WARM)  ## Tests on real Kafka and Flink (Java, Maven)
+	$(PYTEST) tests/integration -m "stack and not soak"
 
 test-terraform: $(READY)  ## The infrastructure: Terraform's tests, and policy over its plans
 	$(PYTEST) -m "terraform and not soak"
@@ -57,8 +59,8 @@ test-ui: $(READY)  ## The console in a real browser (Chromium)
 soak: $(READY)  ## The long forms of the tests
 	$(PYTEST) -m soak --timeout 7200
 
-chaos: $(READY)  ## Kill and restart again and again: embedded, then on the real stack
-	$(PYTEST) -k "killed or kill or chaos" -m "soak or stack" --timeout 7200
+chaos: $(WARM)  ## Kill and restart again and again, embedded and on the real stack: make chaos KILLS=300
+	KILLS=$(KILLS) $(PYTEST) tests/acceptance tests/integration/test_flink.py -k "killed or kill or fenced" -m "soak or stack" --timeout 0
 
 bench: $(WARM)  ## Measured speeds, beside naive loops doing the same work
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -163,9 +163,17 @@ def seal(home: Home, show: Display) -> list[MarkedCut]:
 
 
 def prove(home: Home, day: date, show: Display, name: str | None = None) -> list[Mapping]:
-    """Replay sealed cuts of a day and certify them again: all from its opening, or the one called ``name``.
+    """Replay sealed cuts of a day and certify them again: all from its opening, or the one called ``name``."""
+    wanted, start = to_prove(home, day, name)
+    with proving(home.settings, Task([(cut.id, cut.version) for cut in wanted], start)) as proof:
+        return _certify(home, proof, wanted, show)
 
-    An intraday cut alone starts from the state sealed before it, the end of day from the opening.
+
+def to_prove(home: Home, day: date, name: str | None = None) -> tuple[list[MarkedCut], tuple[str, int] | None]:
+    """The sealed cuts of a day, or the one called ``name``, and the sealed cut their replay starts from.
+
+    An intraday cut alone starts from the state sealed before it, the end of day from the opening. UserError where there
+    is no such cut, or it is not sealed.
     """
     of_day = home.cuts(day)
     wanted = newest_versions(of_day)
@@ -181,8 +189,7 @@ def prove(home: Home, day: date, show: Display, name: str | None = None) -> list
     unsealed = [str(cut) for cut in wanted if cut.version not in home.store.versions(cut.id)]
     if unsealed:
         raise UserError(f"{day}: expected sealed cuts (`plumbline run {day}`), found none of {', '.join(unsealed)}")
-    with proving(home.settings, Task([(cut.id, cut.version) for cut in wanted], start)) as proof:
-        return _certify(home, proof, wanted, show)
+    return wanted, start
 
 
 def certify(home: Home, day: date, show: Display) -> list[Mapping]:

@@ -1,12 +1,19 @@
 """Commands that work on one day: ``run``, ``replay``, ``check``, ``publish``, ``override``."""
 
 from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestration.commands.days import GATE_SHUT, UNEQUAL, Day, Moment, host_option, tell
 from orchestration.errors import UserError
 from orchestration.settings import Settings
+from orchestration.stack.paths import DEFAULT_DATA
+
+if TYPE_CHECKING:
+    from orchestration.pipeline import Home
+    from orchestration.progress import Display
 
 _DIFFERENCES_SHOWN = 50
 
@@ -42,19 +49,24 @@ def run(settings: Settings, day: date, rule_date: date, host: str) -> None:
 @click.command()
 @click.argument("day", metavar="DATE", type=Day())
 @click.argument("cut", metavar="[CUT]", required=False)
+@click.option("--host", type=click.Choice(["loop", "flink"]), default="loop", show_default=True, help="What runs it.")
+@click.option(
+    "--stack", type=click.Path(path_type=Path), default=DEFAULT_DATA, help="Of --host flink: its data directory."
+)
 @click.pass_obj
-def replay(settings: Settings, day: date, cut: str | None) -> None:
+def replay(settings: Settings, day: date, cut: str | None, host: str, stack: Path) -> None:
     """Recompute sealed cuts from raw events and compare every table and state.
 
     Without CUT all cuts of the day, from its opening. CUT is 0930 or eod: an intraday cut is recomputed from the state
-    sealed before it, the end of day from the opening. Exit code 1 when anything differs.
+    sealed before it, the end of day from the opening. With --host flink as bounded jobs on a running stack. Exit code 1
+    when anything differs.
     """
     from orchestration.pipeline import Home, prove
     from orchestration.progress import display
 
     with display() as show:
         home = Home.open(settings)
-        certificates = prove(home, day, show, cut)
+        certificates = prove(home, day, show, cut) if host == "loop" else _on_flink(home, day, show, cut, stack)
     differences = 0
     for document in certificates:
         word = "equal" if document["equal"] else "UNEQUAL"
@@ -70,6 +82,28 @@ def replay(settings: Settings, day: date, cut: str | None) -> None:
             click.echo(f"  {item['table']}: {key}: {field}: live {item['live']}, replayed {item['replayed']}")
     if differences:
         raise SystemExit(UNEQUAL)
+
+
+def _on_flink(home: "Home", day: date, show: "Display", cut: str | None, stack: Path) -> list[dict]:
+    from orchestration.jobs.control import Cluster
+    from orchestration.jobs.deployment import load_deployment
+    from orchestration.jobs.replay import replay_on_flink
+    from orchestration.pipeline import to_prove
+    from streaming.engine.replay import certify
+
+    wanted, start = to_prove(home, day, cut)
+    stage, done = show.stage("replay on Flink", wanted[-1].epoch.number + 1), [0]
+
+    def passed(epoch: int) -> None:
+        stage.advance(epoch - done[0])
+        done[0] = epoch
+
+    raw = {"kind": "files", "folder": str(home.settings.log.absolute())}
+    begin = (home.store, *start) if start else None
+    found = replay_on_flink(Cluster(stack), raw, load_deployment(), [one.epoch for one in wanted], begin, passed)
+    stage.finish(f"{len(found)} cuts")
+    pairs = zip(found, wanted, strict=True)
+    return [certify(home.store, made, one.version, start[0] if start else "").document() for made, one in pairs]
 
 
 @click.command()

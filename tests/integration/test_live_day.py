@@ -6,10 +6,12 @@ from uuid import uuid4
 
 import openpyxl
 import pytest
+from click.testing import CliRunner
 from live_day import LiveDay, embedded, manifests
 from stack_fixture import RunningStack
 
 import reports
+from orchestration.cli import plumbline
 from orchestration.jobs.control import Cluster
 from orchestration.jobs.deployment import load_deployment
 from orchestration.jobs.replay import replay_on_flink
@@ -105,9 +107,9 @@ def test_the_certificate_has_three_equal_sides(live: LiveDay, store: Path, tmp_p
         assert all(item.equal for item in certificates), [item.document() for item in certificates if not item.equal]
 
 
-def test_a_bounded_replay_on_flink_from_a_cut_to_the_next_gives_the_next(live: LiveDay, store: Path) -> None:
-    first, then = (cut for cut in live.cuts() if cut.id.endswith(("/1300", "/1330")))
-    start = (CutStore(store), first.id, first.version)
-    (found,) = replay_on_flink(live.cluster, live.cluster.log_spec, live.deployment, [then.epoch], start)
-    certificate = certify(CutStore(store), found, then.version, first.id)
-    assert certificate.equal, certificate.document()
+def test_the_command_replays_a_homes_cut_on_flink_from_the_cut_before(home: Home, stack: RunningStack) -> None:
+    day = str(home.index[0].day)
+    asked = ["--home", str(home.settings.home), "replay", day, "1330", "--host", "flink", "--stack", str(stack.data)]
+    ended = CliRunner().invoke(plumbline, asked, catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+    assert f"{day}/1330 v1  equal, from {day}/1300" in ended.output
