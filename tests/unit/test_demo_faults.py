@@ -10,8 +10,7 @@ from streaming.demo.world import build
 from streaming.schema.raw import FEEDS
 
 SPEC = DaySpec(accounts=8, trades=1_000, prices=5_000)
-VERSIONED = ("trades", "cash", "custody", "firm")
-IRREVOCABLE = ("split-applied-twice", "dividend-applied-twice")
+VERSIONED = ("trades", "cash", "custody", "firm", "actions")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def test_a_fault_changes_its_topic_and_nothing_else(clean, name):
     assert truth.faults[name] > 0
 
 
-@pytest.mark.parametrize("name", sorted(set(FAULTS) - set(IRREVOCABLE)))
+@pytest.mark.parametrize("name", FAULTS)
 def test_the_correction_of_a_fault_arrives_after_the_cut_with_what_was_true(clean, name):
     chunk = correction(with_fault(name))
     topic = FAULTS[name].topic
@@ -49,11 +48,6 @@ def test_the_correction_of_a_fault_arrives_after_the_cut_with_what_was_true(clea
         elif "sequence" in event:
             event["sequence"] -= 1_000_000_000
         assert orjson.dumps(event) in true
-
-
-@pytest.mark.parametrize("name", IRREVOCABLE)
-def test_an_action_announced_twice_cannot_be_taken_back(name):
-    assert correction(with_fault(name)).topics == {}
 
 
 def test_the_stale_close_leaves_no_price_after_two_and_is_corrected_by_the_real_close(clean):
