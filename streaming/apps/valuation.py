@@ -48,6 +48,8 @@ _IMPLIED, _FITTED, _PROXY, _NONE = range(4)
 _VOL_DEFAULT = 0.40
 _EPOCH_DAY = date(1970, 1, 1)
 _FINE = 1_000_000_000_000
+_SMILE = 1 << 32
+"""A smile is known by its underlying's code x 2^32 + its expiry."""
 
 
 @dataclass(slots=True)
@@ -129,16 +131,26 @@ def _pricing(
     realised: np.ndarray,
     rules: Rules,
 ) -> Pricing:
-    """The price set with its model inputs; volatilities in ``state`` are renewed at a cut."""
+    """The price set with its model inputs; volatilities in ``state`` are renewed at a cut.
+
+    An option that has none in between gets its own, from its smile alone: nobody else's values hang on it.
+    """
     _grow(state, len(instruments))
     day = (epoch.day - _EPOCH_DAY).days
     options = priceable(instruments, market, day)
-    renewed = epoch.cut or not state.vol[options].all()
-    if renewed:
+    whole = bool(epoch.cut) or not state.vol_time
+    if whole:
         state.vol_time = epoch.time
+        state.vol[:], state.vol_source[:] = 0, _NONE
+    lacking = state.vol[options] == 0
+    if lacking.any():
+        smiles = instruments.underlying.astype(np.int64) * _SMILE + instruments.expiry
+        solved = options[np.isin(smiles[options], smiles[options[lacking]])]
+        at_now = option_contracts(state.rates, instruments, solved, epoch.time)
+        vol, source = _vols(instruments, at_now, solved, market, realised, rules)
+        fresh = state.vol[solved] == 0
+        state.vol[solved[fresh]], state.vol_source[solved[fresh]] = vol[fresh], source[fresh]
     contracts = option_contracts(state.rates, instruments, options, state.vol_time)
-    if renewed:
-        _renew_vols(state, instruments, contracts, options, market, realised, rules)
     return Pricing(instruments, market, day, options, contracts, state.vol.copy(), realised, history, rules)
 
 
@@ -322,16 +334,18 @@ def _zero_rates(table: pa.Table, currency: np.ndarray, time_left: np.ndarray) ->
     return rates
 
 
-def _renew_vols(
-    state: ValuationState,
+def _vols(
     instruments: Instruments,
     contracts: Contracts,
     options: np.ndarray,
     market: PriceSet,
     realised: np.ndarray,
     rules: Rules,
-) -> None:
-    """Implied from the option's own mid; else from its neighbours' of the same expiry; else the realised proxy."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Implied from the option's own mid; else from its neighbours' of the same expiry; else the realised proxy.
+
+    int64 ppm per year and the place in ``VOL_SOURCES``, by option.
+    """
     mid = market.price[options] / MICRO
     usable = market.price[options] > 0
     solved, status = implied_vols(
@@ -351,7 +365,4 @@ def _renew_vols(
         else:
             vols[want] = realised[pair[0]]
             source[want] = _PROXY
-    state.vol[:] = 0
-    state.vol_source[:] = _NONE
-    state.vol[options] = np.maximum(round_model(vols), 1)
-    state.vol_source[options] = source
+    return np.maximum(round_model(vols), 1), source.astype(np.int8)
