@@ -1,6 +1,9 @@
 """``plumbline jobs``: the applications as Flink jobs on the local stack."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -8,13 +11,30 @@ from orchestration.settings import Settings
 from orchestration.stack.paths import DEFAULT_DATA
 from streaming.log import Log
 
-data_option = click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT_DATA,
-    show_default=True,
-    help="Data directory of the stack.",
-)
+if TYPE_CHECKING:
+    from orchestration.jobs.control import Cluster
+
+
+def on_cluster(command: Callable[..., None]) -> Callable[..., None]:
+    """A command of a running stack: it is given the cluster that ``--data`` and ``--prefix`` name."""
+
+    @click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=DEFAULT_DATA,
+        show_default=True,
+        help="Data directory of the stack.",
+    )
+    @click.option("--prefix", default="", help="Of the environment, where several share the stack's Kafka.")
+    @wraps(command)
+    def given(*arguments: Any, data: Path, prefix: str, **options: Any) -> None:
+        from orchestration.jobs.control import Cluster
+
+        command(*arguments, cluster=Cluster(data, prefix), **options)
+
+    return given
+
+
 deployment_option = click.option(
     "--deployment", type=click.Path(path_type=Path, dir_okay=False), help="TOML: which applications are one job."
 )
@@ -32,31 +52,30 @@ def jobs_group() -> None:
 
 @jobs_group.command()
 @click.argument("names", nargs=-1)
-@data_option
+@on_cluster
 @deployment_option
 @click.option("--from-beginning", is_flag=True, help="Even where progress is committed and no cut is sealed.")
-def submit(names: tuple[str, ...], data: Path, deployment: Path | None, from_beginning: bool) -> None:
+def submit(names: tuple[str, ...], cluster: "Cluster", deployment: Path | None, from_beginning: bool) -> None:
     """Submit jobs, all of the deployment when none is named."""
     from orchestration.jobs import control
     from orchestration.jobs.deployment import load_deployment
 
     found = load_deployment(deployment)
     for name in names or found.apps:
-        savepoint = control.submit(control.Cluster(data), found, name, from_beginning=from_beginning)
+        savepoint = control.submit(cluster, found, name, from_beginning=from_beginning)
         click.echo(f"{name}: submitted, {f'goes on from {savepoint}' if savepoint else 'starts from its newest cut'}")
 
 
 @jobs_group.command("list")
-@data_option
+@on_cluster
 @deployment_option
 @click.option("--prometheus", is_flag=True, help="In Prometheus' text format.")
-def list_jobs(data: Path, deployment: Path | None, prometheus: bool) -> None:
+def list_jobs(cluster: "Cluster", deployment: Path | None, prometheus: bool) -> None:
     """Show state, checkpoint, lag and work of every job and shard; rows/s are those of one second."""
-    from orchestration.jobs.control import Cluster
     from orchestration.jobs.deployment import load_deployment
     from orchestration.jobs.standing import as_prometheus, standings
 
-    found = standings(Cluster(data), load_deployment(deployment), 0.0 if prometheus else SAMPLE_S)
+    found = standings(cluster, load_deployment(deployment), 0.0 if prometheus else SAMPLE_S)
     if prometheus:
         click.echo(as_prometheus(found), nl=False)
         return
@@ -79,18 +98,17 @@ def list_jobs(data: Path, deployment: Path | None, prometheus: bool) -> None:
 
 
 @jobs_group.command()
-@data_option
+@on_cluster
 @deployment_option
 @click.option("--serve", "port", type=click.IntRange(1, 65535), help="Answer Prometheus on this port, until stopped.")
-def metrics(data: Path, deployment: Path | None, port: int | None) -> None:
+def metrics(cluster: "Cluster", deployment: Path | None, port: int | None) -> None:
     """The same in Prometheus' text format; with --serve on the loopback address."""
     import threading
 
-    from orchestration.jobs.control import Cluster
     from orchestration.jobs.deployment import load_deployment
     from orchestration.jobs.standing import HOST, as_prometheus, serve, standings
 
-    cluster, found = Cluster(data), load_deployment(deployment)
+    found = load_deployment(deployment)
     if port is None:
         click.echo(as_prometheus(standings(cluster, found)), nl=False)
         return
@@ -101,57 +119,59 @@ def metrics(data: Path, deployment: Path | None, port: int | None) -> None:
 
 @jobs_group.command()
 @name_argument
-@data_option
-def stop(name: str, data: Path) -> None:
+@on_cluster
+def stop(name: str, cluster: "Cluster") -> None:
     """Stop a job with a savepoint."""
     from orchestration.jobs import control
 
-    click.echo(f"{name}: stopped, savepoint {control.stop(control.Cluster(data), name)}")
+    click.echo(f"{name}: stopped, savepoint {control.stop(cluster, name)}")
 
 
 @jobs_group.command()
 @name_argument
-@data_option
+@on_cluster
 @deployment_option
-def restart(name: str, data: Path, deployment: Path | None) -> None:
+def restart(name: str, cluster: "Cluster", deployment: Path | None) -> None:
     """Stop a job and let it go on from its savepoint."""
     from orchestration.jobs import control
     from orchestration.jobs.deployment import load_deployment
 
-    click.echo(f"{name}: goes on from {control.restart(control.Cluster(data), load_deployment(deployment), name)}")
+    click.echo(f"{name}: goes on from {control.restart(cluster, load_deployment(deployment), name)}")
 
 
 @jobs_group.command()
 @name_argument
 @click.argument("parallelism", type=click.IntRange(1, 128))
-@data_option
+@on_cluster
 @deployment_option
-def rescale(name: str, parallelism: int, data: Path, deployment: Path | None) -> None:
+def rescale(name: str, parallelism: int, cluster: "Cluster", deployment: Path | None) -> None:
     """Let a job go on at another parallelism, from its newest sealed cut."""
     from orchestration.jobs import control
     from orchestration.jobs.deployment import load_deployment
 
-    control.rescale(control.Cluster(data), load_deployment(deployment), name, parallelism)
+    control.rescale(cluster, load_deployment(deployment), name, parallelism)
     click.echo(f"{name}: starts at parallelism {parallelism} from its newest cut")
 
 
 @jobs_group.command()
-@data_option
+@on_cluster
 @log_option
-def clock(data: Path, log_json: str | None) -> None:
+def clock(cluster: "Cluster", log_json: str | None) -> None:
     """Close epochs and mark cuts beside the running jobs, until stopped. A second clock takes over from the first."""
     from orchestration.jobs import clock as beside
 
-    beside.run(_log(data, log_json))
+    beside.run(_log(cluster, log_json))
 
 
 @jobs_group.command()
-@data_option
+@on_cluster
 @log_option
 @deployment_option
 @click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of the sealed cuts.")
 @click.pass_obj
-def seal(settings: Settings, data: Path, log_json: str | None, deployment: Path | None, store: Path | None) -> None:
+def seal(
+    settings: Settings, cluster: "Cluster", log_json: str | None, deployment: Path | None, store: Path | None
+) -> None:
     """Seal each cut as soon as all shards have, until stopped."""
     import logging
 
@@ -160,22 +180,21 @@ def seal(settings: Settings, data: Path, log_json: str | None, deployment: Path 
     from streaming.engine.sealing import CutStore
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-5s %(message)s")
-    sealer.run(_log(data, log_json), load_deployment(deployment).jobs(), CutStore(store or settings.store))
+    sealer.run(_log(cluster, log_json), load_deployment(deployment).jobs(), CutStore(store or settings.store))
 
 
 @jobs_group.command()
-@data_option
+@on_cluster
 @log_option
-def cut(data: Path, log_json: str | None) -> None:
+def cut(cluster: "Cluster", log_json: str | None) -> None:
     """Ask the clock for a cut out of schedule; prints its id once it is marked."""
     from orchestration import edge
     from orchestration.jobs.clock import request_cut
 
-    click.echo(request_cut(_log(data, log_json), edge.user()))
+    click.echo(request_cut(_log(cluster, log_json), edge.user()))
 
 
-def _log(data: Path, log_json: str | None) -> Log:
-    from orchestration.jobs.control import Cluster
+def _log(cluster: "Cluster", log_json: str | None) -> Log:
     from streaming.log.opening import open_log
 
-    return open_log(log_json or Cluster(data).log_spec)
+    return open_log(log_json or cluster.log_spec)

@@ -30,7 +30,7 @@ class ShardLag:
     seconds: float
     """Between the newest epoch and the newest committed one, on the clock's own time."""
     offsets: int = 0
-    """Of its raw partitions: appended, and not in a committed epoch."""
+    """Of its raw partitions, in those epochs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,12 @@ def lags(log: Log, index: EpochIndex, end: int, job: Job, shards: int) -> list[S
 def _lag(log: Log, index: EpochIndex, end: int, job: Job, shard: int) -> ShardLag:
     following = index.number_at(log.progress_of(f"{job.name}-{shard}").get((EPOCHS, 0), 0))
     behind = index[end - 1].time - (index[following - 1].time if following else index[0].time) if end else 0
-    known = log.topics()
     offsets = 0
-    for topic in job.raw_inputs:
-        count = known[topic]
-        for partition in range(count) if not job.sharded else [shard if count > 1 else 0]:
-            reached = index.ends_before(following, topic, partition) if end else log.first(topic, partition)
-            offsets += log.end(topic, partition) - reached
+    if end:
+        for topic in job.raw_inputs:
+            ends = index[end - 1].ends[topic]
+            for partition in range(len(ends)) if not job.sharded else [shard if len(ends) > 1 else 0]:
+                offsets += ends[partition] - index.ends_before(following, topic, partition)
     return ShardLag(shard, end - following, behind / 1e6, offsets)
 
 

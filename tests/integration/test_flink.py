@@ -29,7 +29,6 @@ from streaming.log.files import FilesLog
 
 KILLS = int(os.environ.get("KILLS", "20"))
 SEED = int(os.environ.get("SEED", "5"))
-STEADY_S = int(os.environ.get("STEADY_S", "75"))
 EACH_KILL_S = 400  # at most, on a loaded machine; a wait ends as soon as there is progress
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900 + EACH_KILL_S * KILLS)]
@@ -197,14 +196,15 @@ def test_progress_without_state_and_state_without_progress_are_refused_by_name(t
     assert "expected epoch 0 to be next, found 10" in cause
 
 
-def test_the_size_of_checkpoints_stays_flat_under_steady_input(tallying: Tallying, capsys) -> None:
+@pytest.mark.parametrize("seconds", [75, pytest.param(1_800, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)])])
+def test_the_size_of_checkpoints_stays_flat_under_steady_input(tallying: Tallying, capsys, seconds: int) -> None:
     tally_day.fill(tallying.log, 10, SHARDS)
     tallying.submit()
     tallying.passes("the first epochs", 10)
     sizes: dict[int, tuple[float, int]] = {}
     begin = time.monotonic()
     with tally_day.SteadyFeed(tallying.cluster.log, SHARDS, 10, EPOCHS_PER_S) as feed:
-        while time.monotonic() - begin < STEADY_S:
+        while time.monotonic() - begin < seconds:
             time.sleep(1)
             for made in completed_checkpoints(tallying):
                 sizes.setdefault(made["id"], (time.monotonic() - begin, made["checkpointed_size"]))
@@ -213,7 +213,7 @@ def test_the_size_of_checkpoints_stays_flat_under_steady_input(tallying: Tallyin
     slope = np.polyfit(at, size, 1)[0] * 60
     with capsys.disabled():
         print(
-            f"\n{len(size)} checkpoints, {STEADY_S} s: {size.min():,.0f} to {size.max():,.0f} bytes, {slope:+,.0f}/min"
+            f"\n{len(size)} checkpoints, {seconds} s: {size.min():,.0f} to {size.max():,.0f} bytes, {slope:+,.0f}/min"
         )
     third = len(size) // 3
     assert third >= 3

@@ -1,5 +1,6 @@
 """The demo day live through Kafka and Flink: every digest as embedded, and a certificate with three sides."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -7,7 +8,7 @@ from uuid import uuid4
 import openpyxl
 import pytest
 from click.testing import CliRunner
-from live_day import LiveDay, embedded, manifests
+from live_day import LiveDay, embedded, manifests, wait_for
 from stack_fixture import RunningStack
 
 import reports
@@ -20,11 +21,12 @@ from streaming.cuts import open_cut
 from streaming.demo import DaySpec
 from streaming.engine.replay import certify, replay
 from streaming.engine.sealing import CutStore
-from streaming.schema.raw import FEEDS
+from streaming.schema.raw import ACCOUNT_FEEDS, FEEDS
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
 CUTS = 15
+ACCOUNT_TOPICS = [topic.name for topic in ACCOUNT_FEEDS]
 SIZES = [(6, 600, 2_500), pytest.param((20, 5_000, 20_000), marks=pytest.mark.soak)]
 
 
@@ -41,12 +43,12 @@ def home(spec: DaySpec, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def live(spec: DaySpec, stack: RunningStack) -> Iterator[LiveDay]:
-    """The day, wholly through Kafka and Flink; the jobs have ended."""
+    """The day, wholly through Kafka and Flink; the jobs run on."""
     day = LiveDay.submitted(Cluster(stack.data, f"{uuid4().hex[:8]}."), load_deployment(), spec)
     day.feed()
     day.caught_up()
+    yield day
     day.stop()
-    return day
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,27 @@ def test_every_cut_has_the_digests_of_the_embedded_run(home: Home, store: Path) 
     assert len(expected) == CUTS
     assert all(manifest["tables"] and manifest["states"] for manifest in expected.values())
     assert manifests(store) == expected
+
+
+def test_the_jobs_are_listed_with_lag_work_and_checkpoints(home: Home, live: LiveDay, store: Path) -> None:
+    at = ["--data", str(live.cluster.data), "--prefix", live.cluster.prefix]
+    wait_for("a checkpoint of each job", lambda: listed(at, "list").count("checkpoint ") == len(live.deployment.apps))
+    shown = listed(at, "list")
+    for job in live.deployment.apps:
+        assert re.search(rf"^{job} +RUNNING", shown, re.MULTILINE)
+    shards = [line for line in shown.splitlines() if line.startswith("  shard")]
+    assert len(shards) == 4, "two of the accounts, one each of market and firm"
+    assert all(re.search(r"lag +0 offsets +0 epochs +0\.0 s +0 rows/s +transaction +\d", line) for line in shards)
+    told = dict(re.findall(r"^(\w+\{[^}]*\}) (\S+)$", listed(at, "metrics"), re.MULTILINE))
+    for shard in range(2):
+        of_shard = f'{{job="accounts",shard="{shard}"}}'
+        events = sum(
+            len(live.log.read(topic, shard, 0, live.log.end(topic, shard)).payloads) for topic in ACCOUNT_TOPICS
+        )
+        assert float(told[f"plumbline_rows_total{of_shard}"]) == events
+        assert float(told[f"plumbline_transaction_ms{of_shard}"]) > 0
+    refused = sum(float(value) for name, value in told.items() if name.startswith("plumbline_quarantined_total"))
+    assert refused == open_cut(store, f"{home.index[0].day}/eod").table("quarantine").num_rows
 
 
 def test_the_workbooks_have_the_cells_of_the_embedded_run_except_the_offsets_on_about(
@@ -84,6 +107,12 @@ def test_the_workbooks_have_the_cells_of_the_embedded_run_except_the_offsets_on_
         assert topics <= {topic.name for topic in FEEDS}, "the offsets of a topic, nothing else"
     assert different == {"About"}
     assert offsets > 0
+
+
+def listed(at: list[str], command: str) -> str:
+    ended = CliRunner().invoke(plumbline, ["jobs", command, *at], catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+    return ended.output
 
 
 def cells(book: Path) -> dict[tuple[str, int, int], object]:
