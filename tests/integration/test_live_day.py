@@ -21,12 +21,11 @@ from streaming.cuts import open_cut
 from streaming.demo import DaySpec
 from streaming.engine.replay import certify, replay
 from streaming.engine.sealing import CutStore
-from streaming.schema.raw import ACCOUNT_FEEDS, FEEDS
+from streaming.schema.raw import FEEDS
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
 CUTS = 15
-ACCOUNT_TOPICS = [topic.name for topic in ACCOUNT_FEEDS]
 SIZES = [(6, 600, 2_500), pytest.param((20, 5_000, 20_000), marks=pytest.mark.soak)]
 
 
@@ -76,11 +75,11 @@ def test_the_jobs_are_listed_with_lag_work_and_checkpoints(home: Home, live: Liv
     assert len(shards) == 4, "two of the accounts, one each of market and firm"
     assert all(re.search(r"lag +0 offsets +0 epochs +0\.0 s +0 rows/s +transaction +\d", line) for line in shards)
     told = dict(re.findall(r"^(\w+\{[^}]*\}) (\S+)$", listed(at, "metrics"), re.MULTILINE))
+    accounts = next(job for job in live.deployment.jobs() if job.name == "accounts")
     for shard in range(2):
         of_shard = f'{{job="accounts",shard="{shard}"}}'
-        events = sum(
-            len(live.log.read(topic, shard, 0, live.log.end(topic, shard)).payloads) for topic in ACCOUNT_TOPICS
-        )
+        spans = [live.log.read(topic, shard, 0, live.log.end(topic, shard)) for topic in accounts.raw_inputs]
+        events = sum(len(span.payloads) for span in spans)
         assert float(told[f"plumbline_rows_total{of_shard}"]) == events
         assert float(told[f"plumbline_transaction_ms{of_shard}"]) > 0
     refused = sum(float(value) for name, value in told.items() if name.startswith("plumbline_quarantined_total"))
