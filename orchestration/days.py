@@ -80,7 +80,7 @@ def _restate(log: Log, day: date, clock: Clock) -> bool:
     return True
 
 
-_SEALED_TOGETHER = 5
+_SEALED_TOGETHER = 3
 """Cuts written at once: fewer writes of each table for more of them, less memory for fewer."""
 
 
