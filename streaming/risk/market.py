@@ -41,11 +41,12 @@ class PriceSet:
 def conversion(currency: np.ndarray, fx: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
     """Reporting-currency micros per unit for each row's currency, and whether it is known; if not: the largest known
     rate, for what has to be charged all the same."""
-    names, where = np.unique(currency.astype(str), return_inverse=True)
-    largest = max((MICRO, *fx.values()))
-    rate = np.array([fx.get(name, largest) for name in names.tolist()], dtype=np.int64)
-    known = np.array([name in fx for name in names.tolist()], dtype=bool)
-    return rate[where], known[where]
+    rate = np.full(len(currency), max((MICRO, *fx.values())), dtype=np.int64)
+    known = np.zeros(len(currency), dtype=bool)
+    for name in set(currency.tolist()) & fx.keys():  # few currencies: a comparison each is cheaper than sorting texts
+        mine = currency == name
+        rate[mine], known[mine] = fx[name], True
+    return rate, known
 
 
 def cash_value(amount: np.ndarray, currency: np.ndarray, fx: Mapping[str, int]) -> np.ndarray:

@@ -6,9 +6,9 @@ trade with a fault is held back and listed by field; a trade out of scope is exc
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,8 @@ DECISION_SHAPE = re.compile(r"[A-Z0-9]{1,50}")
 REFERENCE_NOISE = re.compile(r"[^A-Z0-9]")
 LEI_MODULUS, LEI_REMAINDER, LUHN_MODULUS, LUHN_CARRY = 97, 1, 10, 9
 """ISO 7064 MOD 97-10, and the modulus-10 double-add-double."""
+_HOUSE, _OPTION, _SHARES = int(AccountKind.HOUSE), int(Kind.OPTION), (int(Kind.STOCK), int(Kind.ETF))
+"""As plain integers: they are compared once a trade."""
 CHECKED_CODES = 65_536
 """Identifiers whose check is remembered: a day repeats few of them very often."""
 
@@ -127,14 +129,15 @@ def transaction_reports(
         raise ValueError(f"trades: expected columns {', '.join(REQUIRED)}, found none of {', '.join(missing)}")
     kept, excluded = _scope(trades, instruments, in_scope)
     rows = _with_optional(trades).take(pa.array(kept, pa.int64())).to_pylist()
+    details = cache(lambda code: _option_details(code, instruments))
     names = texts("mifid.rts22.fields", rules)
     reports, faults, seen = [], [], set()
-    checks = _checks(rules)
+    checks = tuple(_checks(rules).items())
     for row in rows:
-        report = _report(row, accounts, instruments, entity, len(names))
+        report = _report(row, accounts, instruments, entity, details, len(names))
         found = [
             Fault(report[1], number, names[number - 1], expected, report[number - 1])
-            for number, (expected, passes) in checks.items()
+            for number, (expected, passes) in checks
             if not passes(report[number - 1])
         ]
         key = (report[0], report[1])
@@ -158,7 +161,7 @@ def _scope(trades: pa.Table, instruments: Instruments, in_scope: np.ndarray) -> 
     for row, code in enumerate(trades.column("instrument").to_pylist()):
         underlying = int(instruments.underlying[code])
         identified = bool(instruments.isin[code]) or (
-            instruments.kind[code] == Kind.OPTION and bool(instruments.isin[underlying])
+            instruments.kind[code] == _OPTION and bool(instruments.isin[underlying])
         )
         if not in_scope[code]:
             excluded["instrument outside EU and UK scope"] += 1
@@ -176,10 +179,17 @@ def _with_optional(trades: pa.Table) -> pa.Table:
     return trades
 
 
-def _report(row: dict, accounts: Accounts, instruments: Instruments, entity: Entity, fields: int) -> list[str]:
-    """One trade's fields as text; what the stream does not know stays blank."""
+def _report(
+    row: dict,
+    accounts: Accounts,
+    instruments: Instruments,
+    entity: Entity,
+    details: Callable[[int], dict[int, str]],
+    fields: int,
+) -> list[str]:
+    """One trade's fields as text; what the stream does not know stays blank. ``details`` of an option by code."""
     account, code, buys = row["account"], row["instrument"], bool(row["buy"])
-    house = accounts.kind[account] == AccountKind.HOUSE
+    house = accounts.kind[account] == _HOUSE
     client = entity.executing_lei if house else str(accounts.lei[account] or "")
     buyer, seller = (client, row["counterparty_lei"]) if buys else (row["counterparty_lei"], client)
     currency = str(instruments.currency[code])
@@ -216,8 +226,12 @@ def _report(row: dict, accounts: Accounts, instruments: Instruments, entity: Ent
         65: _flag(bool(row["financing"])),
     }
     if not isin:
-        values |= _option_details(code, instruments)
-    return [str(values.get(number) or "") for number in range(1, fields + 1)]
+        values |= details(code)
+    report = [""] * fields
+    for number, value in values.items():
+        if value:
+            report[number - 1] = str(value)
+    return report
 
 
 def _option_details(code: int, instruments: Instruments) -> dict[int, str]:
@@ -272,7 +286,7 @@ def _checks(rules: Rules) -> dict:
 
 def _short_sale(row: dict, kind: int, buys: bool) -> str:
     """Only for sales of shares and funds; UNDI where the stream does not know."""
-    if buys or kind not in (Kind.STOCK, Kind.ETF):
+    if buys or kind not in _SHARES:
         return ""
     return "UNDI" if row["short_sale"] is None else "SESH" if row["short_sale"] else "SELL"
 
