@@ -234,6 +234,7 @@ def _sheets(book: Book) -> None:
     book.detail("Strategies", "margin_lines")
     book.detail("Portfolio groups", "margin_groups")
     book.detail("Portfolio lines", "margin_scan_lines")
+    book.detail("Shocks", "margin_shocks")
     book.detail("House lines", "margin_house_lines")
     _path(book)
 

@@ -44,6 +44,7 @@ _TABLES: Mapping[str, Basis] = {
     "margin_path": _INTRADAY,
     "margin_groups": _SCAN,
     "margin_scan_lines": _SCAN,
+    "margin_shocks": _SCAN,
     "margin_house": _HOUSE,
     "margin_house_lines": _HOUSE,
     "limits": Basis("limit policy of the house"),

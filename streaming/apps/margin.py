@@ -14,7 +14,7 @@ from streaming.apps import margin_day, margin_house, margin_limits, views
 from streaming.apps.growing import Growing
 from streaming.apps.margin_day import DayState
 from streaming.apps.margin_limits import ACCOUNT, ACCOUNT_METRICS, Breaches
-from streaming.apps.margin_lines import group_rows, scan_lines, strategy_lines
+from streaming.apps.margin_lines import group_rows, scan_lines, shock_rows, strategy_lines
 from streaming.apps.policies import Policies, policies_of
 from streaming.apps.rules import rules_in_force
 from streaming.apps.tables import build
@@ -35,7 +35,7 @@ _PATH = ("account", "set", "equity", "requirement")
 _REGULATORY = ("cash", "lmv", "smv", "equity", "margin_equity", "initial", "maintenance", "portfolio", "requirement")
 _COLUMNS = (*_REGULATORY, "excess", "reg_t_excess", "maintenance_excess", "maintenance_call", "sma", "buying_power")
 _AT_CUTS: tuple[Table, ...] = (
-    sealed.MARGIN_LINES, sealed.MARGIN_GROUPS, sealed.MARGIN_SCAN_LINES, sealed.MARGIN_HOUSE,
+    sealed.MARGIN_LINES, sealed.MARGIN_GROUPS, sealed.MARGIN_SCAN_LINES, sealed.MARGIN_SHOCKS, sealed.MARGIN_HOUSE,
     sealed.MARGIN_HOUSE_LINES, sealed.LIMITS, sealed.CALLS,
 )  # fmt: skip
 
@@ -237,7 +237,11 @@ def _at_cut(
         "margin_lines": strategy_lines(strategy, instruments, accounts),
         "margin_groups": group_rows(portfolio, accounts),
         "margin_scan_lines": scan_lines(portfolio, holdings, instruments, accounts, rules),
-    }
+        "margin_shocks": shock_rows(
+            portfolio, holdings, instruments, accounts, market,
+            views.matrix(valued, views.SCAN), views.matrix(valued, ("baseline",))[:, 0],
+        ),
+    }  # fmt: skip
     if not len(holdings):
         return _nothing() | tables
     result = margin_house.house(

@@ -5,11 +5,13 @@ import pyarrow as pa
 
 from streaming.apps.tables import build
 from streaming.risk.holdings import Holdings
-from streaming.risk.margin.portfolio import PortfolioMarginResult
+from streaming.risk.margin.house import member_shocks
+from streaming.risk.margin.portfolio import POINTS, PortfolioMarginResult
 from streaming.risk.margin.portfolio_explain import explain, sentence
 from streaming.risk.margin.regt import MarginResult
 from streaming.risk.margin.spreads import SpreadLeg, name
 from streaming.risk.margin.strategies import LABELS, PARAGRAPHS, Strategy
+from streaming.risk.market import PriceSet
 from streaming.risk.money import cents
 from streaming.risk.reference import Accounts, Instruments, MarginType
 from streaming.risk.rulebook import Rules
@@ -65,6 +67,35 @@ def group_rows(found: PortfolioMarginResult, accounts: Accounts) -> pa.Table:
         "rule": _texts([_RULE_PORTFOLIO] * len(rows)),
     }
     return build(sealed.MARGIN_GROUPS, columns)
+
+
+def shock_rows(
+    found: PortfolioMarginResult,
+    holdings: Holdings,
+    instruments: Instruments,
+    accounts: Accounts,
+    market: PriceSet,
+    scan: np.ndarray,
+    baseline: np.ndarray,
+) -> pa.Table:
+    """P&L at the ten points of every top group and every scanned position of portfolio accounts.
+
+    ``scan`` [instrument, point] and ``baseline`` are model values in micros per unit.
+    """
+    tops, groups = found.portfolios, found.groups
+    chosen = accounts.margin_type[tops.account] == MarginType.PORTFOLIO
+    rows = np.flatnonzero((found.class_row >= 0) & (accounts.margin_type[holdings.account] == MarginType.PORTFOLIO))
+    part = Holdings(*(getattr(holdings, name)[rows] for name in ("account", "instrument", "quantity", "cost")))
+    members = member_shocks(part, instruments, market, scan, baseline)
+    top = groups.portfolio_group[groups.product_group[groups.class_group[part.instrument]]]
+    account = np.concatenate([tops.account[chosen], part.account])
+    pnl = np.concatenate([tops.pnl[chosen], members])
+    columns: dict[str, object] = {
+        "account": _texts(accounts.id[account].tolist()),
+        "margin_group": _texts(groups.portfolio_name[np.concatenate([tops.group[chosen], top])].tolist()),
+        "instrument": _texts([""] * int(chosen.sum()) + instruments.id[part.instrument].tolist()),
+    }
+    return build(sealed.MARGIN_SHOCKS, columns | {f"p{point + 1}": pnl[:, point] for point in range(POINTS)})
 
 
 def scan_lines(

@@ -69,6 +69,23 @@ def test_house_lines_and_scan_lines_sum_to_what_they_explain():
     assert all(row["sentence"] and row["rule"] for row in (*lines, *scan))
 
 
+def test_shocks_of_the_members_sum_to_their_group_and_its_worst_is_the_scenario_loss():
+    day = day_of()
+    day.step("1030")
+    rows = day.sealed("margin", "margin_shocks")
+    assert {row["account"] for row in rows} == {"A-PM"}
+    whole = one(rows, margin_group="AAA", instrument="")
+    members = [row for row in rows if row["margin_group"] == "AAA" and row["instrument"]]
+    assert {row["instrument"] for row in members} == {"AAA", "AAA C100", "AAA P100"}
+    points = [f"p{point}" for point in range(1, 11)]
+    for point in points:
+        assert sum(row[point] for row in members) == whole[point]
+    group = one(day.sealed("margin", "margin_groups"), account="A-PM", margin_group="AAA")
+    assert group["scenario_loss"] == max(0, -min(whole[point] for point in points))
+    stock = one(members, instrument="AAA")
+    assert (stock["p1"], stock["p10"]) == (Decimal(7_500), Decimal(-7_500))  # 500 shares of 100 at 15% up and down
+
+
 def test_a_position_outside_the_scan_is_charged_under_the_strategy_based_rule():
     day = day_of()
     day.step("1030")
