@@ -425,7 +425,7 @@ MARGIN_SHOCKS = Table(
         Column("instrument", TEXT, text="a member of the group; empty = the whole group, after offsets"),
         *(Column(f"p{point}", MONEY, "USD", f"P&L at point {point} of the scan") for point in range(1, 11)),
     ),
-    "P&L of portfolio-margin accounts at the ten points, by group and by member. Points 1 to 5 are up, the largest first, "
+    "P&L of portfolio-margin accounts at the ten points, by group and by member: 1 to 5 up, the largest first, "
     "6 to 10 down, the largest last.",
 )
 
