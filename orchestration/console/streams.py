@@ -3,9 +3,9 @@
 import dagster as dg
 
 from orchestration.console.topology import topology
-from streaming.schema.raw import EPOCHS, FEEDS
+from streaming.schema.raw import EPOCHS, FEEDS, REFERENCE_FEEDS
 
-GROUP = "streams"
+GROUP, REFERENCE_GROUP = "streams", "reference"
 JOBS_GROUP = "jobs"
 OWNER = "team:platform"
 _PURPOSE = {
@@ -40,7 +40,7 @@ def topics() -> list[dg.AssetSpec]:
                 topic_key(topic.name),
                 deps=deps,
                 description=topic.text or "The clock: which messages of every topic belong together.",
-                group_name=GROUP,
+                group_name=REFERENCE_GROUP if topic in REFERENCE_FEEDS else GROUP,
                 owners=[OWNER],
                 kinds={"kafka"},
                 metadata={**metadata, "schema_version": topic.version, "sharded": topic.sharded},

@@ -78,7 +78,7 @@ def test_the_topology_file_is_what_the_chain_says():
 def test_every_sealed_table_has_an_application_and_its_raw_topics():
     assert set(topology().tables) == set(TABLES)
     assert topology().table_topics("prices") == (
-        "accounts", "actions", "closes", "fx", "instruments", "prices", "rates",
+        "accounts", "actions", "closes", "fx", "instruments", "policies", "prices", "rates",
     )  # fmt: skip
     assert "trades" in topology().table_topics("margin")
 
