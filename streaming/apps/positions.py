@@ -17,7 +17,7 @@ from streaming.apps.book import OPENING, TRADE
 from streaming.apps.corporate_actions import CASH_DIVIDEND, EXPIRY, SPLIT
 from streaming.apps.growing import Growing
 from streaming.apps.rules import rules_in_force
-from streaming.apps.sequence import CANCEL, NEW
+from streaming.apps.sequence import CANCEL
 from streaming.apps.tables import build
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import Stretch
@@ -232,25 +232,17 @@ def _later_flows(state: PositionsState, currency: np.ndarray, day: int) -> pa.Ta
 
 
 def _take_cash(state: PositionsState, rows: pa.Table) -> None:
-    """Movements by id: a correct replaces, a cancel removes."""
-    known = state.cash_ids
-    for version in (rows.filter(pc.equal(rows["action"], NEW)), rows.filter(pc.not_equal(rows["action"], NEW))):
-        if not version.num_rows:
-            continue
-        if pc.any(pc.not_equal(version["action"], NEW)).as_py():
-            last = dict(
-                zip(zip(version["key_high"].to_pylist(), version["key_low"].to_pylist()), range(version.num_rows))
-            )
-            gone = np.array(
-                [pair not in last for pair in zip(known["high"].to_pylist(), known["low"].to_pylist())], bool
-            )
-            known = known.filter(pa.array(gone))
-            version = version.take(pa.array(sorted(last.values())))
-            version = version.filter(pc.not_equal(version["action"], CANCEL))
-        opening = pc.equal(version["kind"], 0)
-        columns = [version[name] for name in ("key_high", "key_low", "account", "currency", "amount", "settle_date")]
-        known = pa.concat_tables([known, pa.Table.from_arrays([*columns, opening], schema=_CASH_EVENTS)])
-    state.cash_ids = known.combine_chunks()
+    """Movements by id, sorted by it: the newest version of each counts, a cancelled one is gone."""
+    names = ("key_high", "key_low", "account", "currency", "amount", "settle_date")
+    columns = [*(rows[name] for name in names), pc.equal(rows["kind"], 0)]
+    fresh = pa.Table.from_arrays(columns, schema=_CASH_EVENTS)
+    high, low = (np.concatenate([state.cash_ids[name].to_numpy(), fresh[name].to_numpy()]) for name in ("high", "low"))
+    live = np.concatenate([np.ones(len(state.cash_ids), bool), rows["action"].to_numpy() != CANCEL])
+    order = np.lexsort((np.arange(len(high)), low, high))
+    newest = np.append((high[order][1:] != high[order][:-1]) | (low[order][1:] != low[order][:-1]), True)
+    kept = order[newest]
+    both = pa.concat_tables([state.cash_ids, fresh])
+    state.cash_ids = both.take(pa.array(kept[live[kept]])).combine_chunks()
 
 
 def _fresh_events(state: PositionsState, stretch: Stretch) -> tuple[dict[str, np.ndarray], np.ndarray]:

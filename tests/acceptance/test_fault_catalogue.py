@@ -19,6 +19,7 @@ from orchestration.alerts.delivery import Delivery
 from orchestration.alerts.links import Links
 from orchestration.alerts.settings import SlackAccess
 from orchestration.alerts.slack import SlackChannel
+from orchestration.gate import Decision
 from orchestration.ledger import Ledger
 from orchestration.settings import Settings
 from streaming.demo import FAULTS, DaySpec
@@ -145,6 +146,10 @@ class Days:
         self.faulty(name)
         return self._once(name, "corrected", lambda: self._days[name].correct())
 
+    def replayed(self, name: str) -> Decision:
+        self.corrected(name)
+        return self._days[name].replay()
+
     def _once(self, name: str, kind: str, make) -> Judged:
         if (name, kind) not in self._judged:
             self._judged[name, kind] = make()
@@ -193,6 +198,13 @@ def test_a_corrected_fault_recovers_without_manual_work(days, day, name):
 def test_the_gate_of_a_corrected_day_is_held_by_nothing_but_the_missing_replay(days, day):
     assert days.corrected(day).failed == {}
     assert days.corrected(day).held_by == {"certificate"}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("day", CATALOGUE)
+def test_a_corrected_day_replays_to_the_same_digests_and_its_gate_is_open(days, day):
+    decision = days.replayed(day)
+    assert decision.is_open, decision.holds
 
 
 def test_every_failure_of_a_day_reaches_slack_and_its_correction_recovers_in_the_same_thread(days, tmp_path):

@@ -81,6 +81,11 @@ class FaultyDay:
         generated.feed_correction(self.home.settings, self.spec)
         return self._judge()
 
+    def replay(self) -> Decision:
+        """Every cut recomputed from the raw events and compared, in another process; what the gate says then."""
+        pipeline.certify(self.home, self.spec.date, Silent())
+        return gate(self.home.end_of_day(self.spec.date), self.home.ledger, edge.now())
+
     def _judge(self) -> Judged:
         show = Silent()
         pipeline.run_jobs(self.home, show)

@@ -32,7 +32,10 @@ def events(draw) -> tuple[str, str, bytes]:
         )
         return "trades", account, payload
     if kind == "cash":
-        return "cash", account, tiny_day.cash(f"C{number}-{account}", account, draw(st.sampled_from(["5", "-7.25"])))
+        version, action = draw(st.sampled_from([(1, "new"), (1, "new"), (2, "correct"), (3, "correct"), (2, "cancel")]))
+        more = {"version": version, "action": action}
+        id_ = f"C{number}-{account}"
+        return "cash", account, tiny_day.cash(id_, account, draw(st.sampled_from(["5", "-7.25"])), **more)
     if kind == "opening":
         payload = tiny_day.opening(
             f"O{number}-{account}-{instrument}", account, instrument, draw(st.integers(-50, 50)), "77.77"

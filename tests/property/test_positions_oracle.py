@@ -34,8 +34,8 @@ class Oracle:
         self.action_places: dict[str, tuple] = {}
         self.actions_waiting: list[tuple] = []
         self.first_set = 0
-        self.cash: dict[str, Decimal] = defaultdict(Decimal)
-        self.cash_ids: set[str] = set()
+        self.cash: dict[str, dict[int, dict]] = defaultdict(dict)
+        self.cash_waiting: list[tuple] = []
         self.opened: set[str] = set()
         ordinals: dict[tuple, int] = defaultdict(int)
         for number, (events, mark) in enumerate(steps, start=1):
@@ -77,9 +77,8 @@ class Oracle:
                     break
 
     def take_cash(self, number, ordinal, event):
-        if event["id"] not in self.cash_ids:
-            self.cash_ids.add(event["id"])
-            self.cash[event["account"]] += Decimal(event["amount"])
+        self.cash_waiting.append((number, ordinal, event))
+        list(self.acceptable(self.cash_waiting, self.cash))
 
     def take_custody(self, number, ordinal, event):
         if event["id"] not in self.opened:
@@ -174,7 +173,10 @@ def events(draw) -> tuple[str, str, bytes]:
     account, instrument = draw(st.sampled_from(ACCOUNTS)), draw(st.sampled_from([*STOCKS, OPTION]))
     number = draw(st.integers(0, 15))
     if kind == "cash":
-        return "cash", account, tiny_day.cash(f"C{number}-{account}", account, draw(st.sampled_from(["5", "-7.25"])))
+        version, action = draw(st.sampled_from([(1, "new"), (1, "new"), (2, "correct"), (3, "correct"), (2, "cancel")]))
+        more = {"version": version, "action": action}
+        id_ = f"C{number % 4}-{account}"
+        return "cash", account, tiny_day.cash(id_, account, draw(st.sampled_from(["5", "-7.25"])), **more)
     if kind == "opening":
         cost = draw(st.sampled_from(["77.77", "-0.000001", "100"]))
         id_ = f"O{number}-{account}-{instrument}"
@@ -215,7 +217,9 @@ def test_positions_equal_a_plain_decimal_loop(batches):
     assert {key: value for key, value in found.items() if value != nothing} == {
         key: value for key, value in expected.items() if value != nothing
     }
-    balances = defaultdict(Decimal, oracle.cash)
+    balances = defaultdict(Decimal)
+    for last in (versions[max(versions)] for versions in oracle.cash.values() if versions):
+        balances[last["account"]] += Decimal(last["amount"]) if last["action"] != "cancel" else 0
     for (account, _), (_, _, _, flow) in expected.items():
         balances[account] += flow
     amounts = {row["account"]: row["amount"] for row in cut.tables["cash"].to_pylist() if row["amount"]}
