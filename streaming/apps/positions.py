@@ -232,7 +232,11 @@ def _later_flows(state: PositionsState, currency: np.ndarray, day: int) -> pa.Ta
 
 
 def _take_cash(state: PositionsState, rows: pa.Table) -> None:
-    """Movements by id, sorted by it: the newest version of each counts, a cancelled one is gone."""
+    """Movements by id, sorted by it: the newest version of each counts, a cancelled one is gone.
+
+    A correct of a movement that is none of the day's is refused: it belongs to a restatement of that movement's date.
+    """
+    rows = _of_the_day(state, rows)
     names = ("key_high", "key_low", "account", "currency", "amount", "settle_date")
     columns = [*(rows[name] for name in names), pc.equal(rows["kind"], 0)]
     fresh = pa.Table.from_arrays(columns, schema=_CASH_EVENTS)
@@ -243,6 +247,27 @@ def _take_cash(state: PositionsState, rows: pa.Table) -> None:
     kept = order[newest]
     both = pa.concat_tables([state.cash_ids, fresh])
     state.cash_ids = both.take(pa.array(kept[live[kept]])).combine_chunks()
+
+
+def _of_the_day(state: PositionsState, rows: pa.Table) -> pa.Table:
+    """Cash events without the corrections of earlier dates, which are rejected."""
+    later = rows["version"].to_numpy() > 1
+    if not later.any():
+        return rows
+    known = set(zip(state.cash_ids["high"].to_pylist(), state.cash_ids["low"].to_pylist(), strict=True))
+    ids = list(zip(rows["key_high"].to_pylist(), rows["key_low"].to_pylist(), strict=True))
+    known |= {id_ for id_, again in zip(ids, later.tolist(), strict=True) if not again}
+    strange = np.array([id_ not in known for id_ in ids])
+    refused = rows.filter(pa.array(strange))
+    columns = {
+        "account": _texts(state.accounts, refused["account"].to_numpy()),
+        "instrument": pa.array([""] * len(refused), pa.string()),
+        "epoch": refused["epoch"],
+        "ordinal": refused["ordinal"],
+        "reason": pa.array(["corrects a movement of an earlier business date"] * len(refused), pa.string()),
+    }
+    state.rejects = pa.concat_tables([state.rejects, build(sealed.REJECTS, columns)])
+    return rows.filter(pa.array(~strange))
 
 
 def _fresh_events(state: PositionsState, stretch: Stretch) -> tuple[dict[str, np.ndarray], np.ndarray]:
