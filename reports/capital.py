@@ -10,8 +10,11 @@ from reports import charts
 from reports.book import Book, Page
 from reports.capital_close import (
     AROUND,
+    CONFIRM,
     FAMILIES,
+    HEADER,
     STRESS,
+    WIDTHS,
     close_details,
     close_reconciliations,
     closes,
@@ -300,10 +303,10 @@ def _statements(book: Book) -> None:
 
 def _statement(book: Book, statement: str, lines: Sequence[dict]) -> None:
     title = statement.replace("_", " ").capitalize()[:31]
-    page = book.page(title, "Result", f"Statement {statement}, line by line.")
-    page.widths(26, 54, 24, 26, 11, 70)
-    page.head(["Line code", "Item", "Amount (USD)", "Rule", "Evidence", "How it comes about"])
-    page.freeze(filtered=6)
+    page = book.page(title, "Result", f"Statement {statement}, line by line. {CONFIRM}")
+    page.widths(*WIDTHS)
+    page.head(HEADER)
+    page.freeze(filtered=len(HEADER))
     _lines(page, statement, lines)
 
 
@@ -318,8 +321,8 @@ def _lines(page: Page, statement: str, lines: Sequence[dict]) -> None:
         style = "Rate" if ratio else "Total" if items or line["code"] in _RESULTS else "Money"
         shown = amount if ratio or amount is None else cents(amount)
         page.put(3, shown, style, at("capital_lines", "amount", statement=statement, line=line["line"]))
-        for column, name in ((4, "rule"), (5, "evidence"), (6, "formula")):
-            page.put(column, line[name], "Wrapped text")
+        for column, name in ((4, "rule"), (5, "evidence"), (6, "formula"), (7, "inputs")):
+            page.put(column, line[name] or "", "Wrapped text")
         page.row += 1
         if items and amount is not None and sum(items, Decimal(0)) == amount:
             _rounding(page, 2, cents(amount) - sum(map(cents, items), Decimal(0)))

@@ -9,15 +9,19 @@ from reports.closing import Reconciliation
 from reports.sources import Source, Tables, at, cents, read
 from reports.summary import Figure, none_is_green, none_or_breach, not_negative
 
+HEADER = ("Line code", "Item", "Amount (USD)", "Rule", "Evidence", "How it comes about", "Inputs")
+WIDTHS = (26, 54, 24, 26, 11, 60, 44)
+"""Of a statement's sheet."""
+CONFIRM = "Evidence: V found in public; K professional knowledge and H house policy: confirm before filing."
 FAMILIES = {
     "focus_": (
         "FOCUS Part II",
-        "FOCUS Part II layout, each line under its line code; confirm the codes before filing.",
+        f"FOCUS Part II layout, each line under its line code. {CONFIRM}",
     ),
     "group_": (
         "Group view",
         "What the same book would need under the Basel standards. A US broker-dealer is bound by net capital: this is "
-        "no headline.",
+        f"no headline. {CONFIRM}",
     ),
 }
 """Prefix of statements that share a sheet -> its title and purpose."""
@@ -170,7 +174,7 @@ def family_sheets(book: Book, write: Callable[[Page, str, Sequence[dict]], None]
         if not chosen.num_rows:
             continue
         page = book.page(title, "Result", purpose)
-        page.widths(26, 54, 24, 26, 11, 70)
+        page.widths(*WIDTHS)
         found = [name.removeprefix(prefix) for name in pc.unique(chosen["statement"]).to_pylist()]
         for section in (
             *(name for name in _ORDER[prefix] if name in found),
@@ -179,7 +183,7 @@ def family_sheets(book: Book, write: Callable[[Page, str, Sequence[dict]], None]
             statement = prefix + section
             page.put(1, section.replace("_", " ").capitalize(), "Section")
             page.row += 1
-            page.head(["Line code", "Item", "Amount (USD)", "Rule", "Evidence", "How it comes about"])
+            page.head(HEADER)
             write(page, statement, chosen.filter(pc.equal(chosen["statement"], statement)).to_pylist())
             page.row += 1
 

@@ -141,9 +141,16 @@ def lines_table(found: Iterable[Statement], rules: Rules) -> pa.Table:
         "label": [line.name for _, _, line in numbered],
         "rule": ["" if line.explained is None else line.explained.rule for _, _, line in numbered],
         "evidence": [evidence(line, rules) for _, _, line in numbered],
+        "inputs": [_inputs(line) for _, _, line in numbered],
         "formula": ["not supplied" if line.explained is None else line.explained.strategy for _, _, line in numbered],
     }
     return build(sealed.CAPITAL_LINES, _arrays(sealed.CAPITAL_LINES, columns) | {"amount": _money(values)})
+
+
+def _inputs(line: StatementLine) -> str:
+    """What entered the line's formula, as text; its evidence has a column of its own."""
+    given = {} if line.explained is None else line.explained.inputs
+    return "; ".join(f"{name}={value}" for name, value in sorted(given.items()) if name != "evidence")
 
 
 def inputs_table(found: Iterable[Statement]) -> pa.Table:

@@ -580,6 +580,7 @@ CAPITAL_LINES = Table(
         Column("rule", TEXT, text="paragraph"),
         Column("evidence", TEXT, text="V, K or H; K and H: confirm before filing"),
         Column("formula", TEXT),
+        Column("inputs", TEXT, text="what entered the formula: name=value; amounts in micros", required=False),
     ),
     "The firm's capital computations, line by line.",
 )
