@@ -15,6 +15,13 @@ from orchestration.stack.artifacts import missing_tools
 from orchestration.stack.plan import Endpoints, Plan
 
 
+SETTINGS = """
+[flink.config]  # kills come faster here than ten in a row without a minute between, and nobody wants to wait
+"restart-strategy.exponential-delay.attempts-before-reset-backoff" = 1000
+"restart-strategy.exponential-delay.max-backoff" = "1 s"
+"""
+
+
 @dataclass(frozen=True)
 class RunningStack:
     """A stack that is ready, and its data directory."""
@@ -57,8 +64,9 @@ def require_tools() -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Kafka, Flink and workers from nothing, stopped and gone after the session."""
     require_tools()
-    data = tmp_path_factory.mktemp("stack")
-    found = control.up(data)
+    data, settings = tmp_path_factory.mktemp("stack"), tmp_path_factory.mktemp("settings") / "settings.toml"
+    settings.write_text(SETTINGS, encoding="utf-8")
+    found = control.up(data, settings)
     try:
         yield RunningStack(data, found)
     finally:
