@@ -13,7 +13,7 @@ from orchestration.pipeline import Home
 from orchestration.what_if_file import REVALUE, Price, Trade, Transfer, WhatIf, WhatIfError
 from streaming.apps import chain
 from streaming.apps.routing import shard_of
-from streaming.apps.valuation import option_contracts, priceable
+from streaming.apps.valuation import dividend_yields, option_contracts, priceable
 from streaming.cuts import SealedCut
 from streaming.demo.session import settlement_days
 from streaming.engine.canonical import decimal_to_int64
@@ -221,7 +221,8 @@ class _Series:
         options = options[np.isin(self.instruments.underlying[options], self._codes) & (self._vol[options] > 0)]
         if not len(options):
             return
-        contracts = option_contracts(self._rates, self.instruments, options, self._epoch.time)
+        paid = dividend_yields(self._rates, self.instruments, options, self._epoch.time, self._price)
+        contracts = option_contracts(self._rates, self.instruments, options, self._epoch.time, paid)
         spots = np.stack([self._price, self._after], axis=1) / MICRO
         values = round_model(revalue(contracts, spots, self._vol[options] / MICRO))
         for code, (before, after) in zip(options.tolist(), values.tolist(), strict=True):

@@ -12,7 +12,7 @@ from streaming.apps.firm_statements import Statement
 from streaming.apps.firm_stressed import BEFORE, Stressed
 from streaming.apps.firm_view import FirmView
 from streaming.apps.tables import build
-from streaming.apps.valuation import option_contracts, priceable
+from streaming.apps.valuation import dividend_yields, option_contracts, priceable
 from streaming.risk.capital import group
 from streaming.risk.capital.debt_rates import debt_rate_rows
 from streaming.risk.capital.drc import default_risk_charge, equity_default_rows
@@ -130,7 +130,8 @@ def _revaluation(firm: FirmView, held: Holdings, weight: np.ndarray) -> Revaluat
     codes = codes[np.isin(codes, held.instrument) & (vol[codes] > 0)]
     if not len(codes):
         return Revaluation(*np.full((7, n), np.nan))
-    contracts = option_contracts(firm.rates, firm.instruments, codes, firm.epoch.time)
+    paid = dividend_yields(firm.rates, firm.instruments, codes, firm.epoch.time, firm.market.price)
+    contracts = option_contracts(firm.rates, firm.instruments, codes, firm.epoch.time, paid)
     spot = firm.market.price / MICRO
     return revaluation(contracts, codes, n, spot, vol[codes] / MICRO, weight, firm.rules)
 

@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from streaming.apps.valuation import option_contracts, priceable
+from streaming.apps.valuation import dividend_yields, option_contracts, priceable
 from streaming.engine.epochs import Epoch
 from streaming.risk.capital.options_haircut import ScanTable
 from streaming.risk.margin.groups import MarginGroups, Moves
@@ -46,6 +46,7 @@ def scan_table(
     options = priceable(instruments, market, (epoch.day - _EPOCH_DAY).days)
     options = options[(house[options] != 0) & (vol[options] > 0)]
     if len(options):
-        contracts = option_contracts(rates, instruments, options, epoch.time)
+        paid = dividend_yields(rates, instruments, options, epoch.time, market.price)
+        contracts = option_contracts(rates, instruments, options, epoch.time, paid)
         values[options] = round_model(revalue(contracts, spots, vol[options] / MICRO))
     return ScanTable(values[:, 1:], values[:, 0], groups)

@@ -3,16 +3,18 @@
 At each price set the model values at today's spots and at the ten portfolio-margin points; at each cut also greeks, the
 house margin points and the core stress scenarios; at the end of day all other scenarios, the spot x volatility grid and
 the one-day moves of the price history (VaR). Implied volatilities are solved at cuts and stay per contract in between
-(sticky strike), and with them the rates of the contracts and their exercise boundaries.
+(sticky strike), and with them the rates of the contracts, the yields that stand for expected cash dividends, and the
+exercise boundaries.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from streaming.apps import views
 from streaming.apps.revaluation import TRADING_DAYS, Pricing, price_history, realised_vol
@@ -25,7 +27,8 @@ from streaming.risk.margin.house import HOUSE_POINTS, house_points
 from streaming.risk.margin.portfolio import MISSING_VALUE, POINTS, scan_points
 from streaming.risk.market import PriceSet, Valuation
 from streaming.risk.money import MICRO, round_model
-from streaming.risk.pricing.contracts import Contracts, years
+from streaming.risk.pricing.contracts import Contracts, Dividends, years
+from streaming.risk.pricing.dividends import equivalent_yield
 from streaming.risk.pricing.greeks import Bumps, sensitivities
 from streaming.risk.pricing.implied import Bracket, VolStatus, implied_vols
 from streaming.risk.pricing.later import Boundaries, revalue_later, solve_boundaries
@@ -47,6 +50,8 @@ VOL_SOURCES = ("implied", "fitted", "proxy", "none")
 _IMPLIED, _FITTED, _PROXY, _NONE = range(4)
 _VOL_DEFAULT = 0.40
 _EPOCH_DAY = date(1970, 1, 1)
+_DIVIDEND = 1
+"""Among the kinds of the reference application's rates."""
 _FINE = 1_000_000_000_000
 _SMILE = 1 << 32
 """A smile is known by its underlying's code x 2^32 + its expiry."""
@@ -62,6 +67,8 @@ class ValuationState:
     vol: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     """ppm per year by code; 0 = none yet."""
     vol_source: np.ndarray = field(default_factory=lambda: np.empty(0, np.int8))
+    dividend_yield: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    """ppm per year by code: what an option's underlying is expected to pay in cash before it expires, as a yield."""
     vol_time: int = 0
     """When they were renewed: microseconds UTC."""
     price_set: str = ""
@@ -133,7 +140,8 @@ def _pricing(
 ) -> Pricing:
     """The price set with its model inputs; volatilities in ``state`` are renewed at a cut.
 
-    An option that has none in between gets its own, from its smile alone: nobody else's values hang on it.
+    An option that has none in between gets its own, from its smile alone: nobody else's values hang on it. Expected
+    cash dividends become yields at the same instants.
     """
     _grow(state, len(instruments))
     day = (epoch.day - _EPOCH_DAY).days
@@ -146,11 +154,13 @@ def _pricing(
     if lacking.any():
         smiles = instruments.underlying.astype(np.int64) * _SMILE + instruments.expiry
         solved = options[np.isin(smiles[options], smiles[options[lacking]])]
-        at_now = option_contracts(state.rates, instruments, solved, epoch.time)
-        vol, source = _vols(instruments, at_now, solved, market, realised, rules)
         fresh = state.vol[solved] == 0
+        paid = dividend_yields(state.rates, instruments, solved, epoch.time, market.price)
+        state.dividend_yield[solved[fresh]] = paid[fresh]
+        at_now = option_contracts(state.rates, instruments, solved, epoch.time, state.dividend_yield[solved])
+        vol, source = _vols(instruments, at_now, solved, market, realised, rules)
         state.vol[solved[fresh]], state.vol_source[solved[fresh]] = vol[fresh], source[fresh]
-    contracts = option_contracts(state.rates, instruments, options, state.vol_time)
+    contracts = option_contracts(state.rates, instruments, options, state.vol_time, state.dividend_yield[options])
     return Pricing(instruments, market, day, options, contracts, state.vol.copy(), realised, history, rules)
 
 
@@ -274,6 +284,7 @@ def _grow(state: ValuationState, count: int) -> None:
     if more > 0:
         state.vol = np.concatenate([state.vol, np.zeros(more, np.int64)])
         state.vol_source = np.concatenate([state.vol_source, np.full(more, _NONE, np.int8)])
+        state.dividend_yield = np.concatenate([state.dividend_yield, np.zeros(more, np.int64)])
 
 
 def priceable(instruments: Instruments, market: PriceSet, day: int) -> np.ndarray:
@@ -292,11 +303,16 @@ def time_left(instruments: Instruments, options: np.ndarray, at: int) -> np.ndar
     return years(instants, at)
 
 
-def option_contracts(rates: pa.Table, instruments: Instruments, options: np.ndarray, at: int) -> Contracts:
-    """The contracts of these options at an instant (microseconds UTC); ``rates``: the reference application's table."""
+def option_contracts(
+    rates: pa.Table, instruments: Instruments, options: np.ndarray, at: int, dividend_yield: np.ndarray
+) -> Contracts:
+    """The contracts of these options at an instant (microseconds UTC); ``rates``: the reference application's table.
+
+    ``dividend_yield``: what :func:`dividend_yields` gives for them.
+    """
     under = instruments.underlying[options]
     left = time_left(instruments, options, at)
-    carry = (instruments.dividend_yield[under] + instruments.borrow_fee[under]) / MICRO
+    carry = (instruments.dividend_yield[under] + instruments.borrow_fee[under] + dividend_yield) / MICRO
     return Contracts(
         instruments.right[options],
         instruments.style[options],
@@ -306,6 +322,24 @@ def option_contracts(rates: pa.Table, instruments: Instruments, options: np.ndar
         carry,
         under.astype(np.int64),
     )
+
+
+def dividend_yields(
+    rates: pa.Table, instruments: Instruments, options: np.ndarray, at: int, price: np.ndarray
+) -> np.ndarray:
+    """The cash dividends expected on the underlyings of these options before they expire, as yields: int64 ppm per
+    year by option. ``price``: micros by code, at the instant ``at``."""
+    nothing = np.zeros(len(options), np.int64)
+    expected = rates.filter(pc.equal(rates["kind"], _DIVIDEND)).sort_by(
+        [("instrument", "ascending"), ("ex_date", "ascending")]
+    )
+    if not expected.num_rows:
+        return nothing
+    ex_days = _instants(expected["ex_date"].to_numpy().astype(np.int64), time.min)
+    start = np.searchsorted(expected["instrument"].to_numpy(), np.arange(len(instruments) + 1))
+    schedule = Dividends(start, years(ex_days, at), expected["value"].to_numpy() / MICRO)
+    contracts = replace(option_contracts(rates, instruments, options, at, nothing), dividends=schedule)
+    return round_model(equivalent_yield(contracts, price / MICRO))
 
 
 def _instants(days: np.ndarray, at: time) -> np.ndarray:
