@@ -14,7 +14,6 @@ from orchestration.stack import control
 from orchestration.stack.artifacts import missing_tools
 from orchestration.stack.plan import Endpoints, Plan
 
-
 SETTINGS = """
 [flink.config]  # kills come faster here than ten in a row without a minute between, and nobody wants to wait
 "restart-strategy.exponential-delay.attempts-before-reset-backoff" = 1000
