@@ -74,18 +74,16 @@ def main(accounts: int = 2000, positions: int = 40, names: int = 12) -> None:
     none = np.zeros(accounts, np.int64)
     cash = CashBalances(np.arange(accounts), np.full(accounts, "USD", dtype=object), none, none, none)
 
-    def run() -> tuple[regt.MarginResult, float]:
+    def run(combine: np.ndarray | None = None) -> tuple[regt.MarginResult, float]:
         start = perf_counter()
-        result = regt.regulation_t(holdings, cash, instruments, owners, prices, TODAY, RULES)
+        result = regt.regulation_t(holdings, cash, instruments, owners, prices, TODAY, RULES, combine=combine)
         return result, perf_counter() - start
 
     result, _ = run()  # compiles
     times = [run()[1] for _ in range(3)]
-    allowed = regt._allowed
-    regt._allowed = lambda positions, number, count: np.zeros(count, np.int64)
-    apart, _ = run()
-    alone = min(run()[1] for _ in range(3))
-    regt._allowed = allowed
+    nobody = np.zeros(accounts, bool)
+    apart, _ = run(nobody)
+    alone = min(run(nobody)[1] for _ in range(3))
     check(result, apart)
     saved = 1 - result.accounts.maintenance.sum() / apart.accounts.maintenance.sum()
     books = len(np.unique(result.treatments.account * len(items) + result.treatments.underlying))
