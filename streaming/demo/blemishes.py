@@ -74,11 +74,11 @@ PARKED_PER_SERIES = 2
 
 def batches(world: World, truth: Truth) -> Iterator[Batch]:
     """All malformed messages, and the trades that wait for a series still to be listed."""
-    each = 1 + world.spec.trades // 50_000
-    for topic, breaks, template in (
-        (TRADES.name, TRADE_BREAKS, _trade(world)),
-        (CASH.name, CASH_BREAKS, _cash(world)),
-        (PRICES.name, PRICE_BREAKS, _price(world)),
+    often = 1 + world.spec.trades // 50_000
+    for topic, breaks, template, each in (
+        (TRADES.name, TRADE_BREAKS, _trade(world), often),
+        (CASH.name, CASH_BREAKS, _cash(world), 1),  # an account has a movement or two, however much it trades
+        (PRICES.name, PRICE_BREAKS, _price(world), often),
     ):
         yield from _malformed(world, truth, topic, breaks, template, each)
     yield _parked(world, truth)
