@@ -7,7 +7,7 @@ from expectations.check import CRITICAL, OPERATIONS, PLATFORM, REFERENCE, WARNIN
 from expectations.thresholds import threshold
 from expectations.view import View
 
-_REFERENCE_TOPICS = ("accounts", "actions", "closes", "custody", "firm", "fx", "instruments", "rates")
+_REFERENCE_TOPICS = ("accounts", "actions", "closes", "custody", "firm", "fx", "instruments", "policies", "rates")
 _SHARE = threshold("streams", "quarantine_share_max")
 _LEAST = threshold("streams", "quarantine_events_min")
 _FEW = threshold("streams", "quarantine_few_max")
