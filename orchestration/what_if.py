@@ -213,11 +213,11 @@ def lines(answer: Answer, shown: int | None) -> Iterator[str]:
     for (level, name), figures in listed if shown is None else listed[: shown + 1]:
         yield ""
         yield f"{level} {name}".strip()
-        yield f"  {'':<34}{'before':>22}{'after':>22}{'difference':>20}"
+        yield f"  {'':<46}{'before':>22}{'after':>22}{'difference':>20}"
         for row in figures:
             values = (_shown(row[side]) for side in ("before", "after", "difference"))
             before, after, difference = values
-            yield f"  {row['figure']:<34}{before:>22}{after:>22}{difference:>20}"
+            yield f"  {row['figure']:<46}{before:>22}{after:>22}{difference:>20}"
     if shown is not None and len(listed) > shown + 1:
         yield ""
         yield f"and {len(listed) - shown - 1:,} more accounts (--all)"
@@ -287,9 +287,12 @@ def _summary(found: Branch, named: frozenset[str]) -> pa.Table:
         if before is not None or after is not None:
             firm.append(_row("firm", "", measure, label or other, before, after))
     for account in accounts:
-        mine = [(figure, *(side.get((account, figure)) for side in values)) for figure in _ACCOUNT_FIGURES]
-        if account in named or any(before != after for _, before, after in mine):
-            rows += [_row("account", account, figure.measure, figure.label, *pair) for figure, *pair in mine]
+        pairs = [(values[0].get((account, figure)), values[1].get((account, figure))) for figure in _ACCOUNT_FIGURES]
+        if account in named or any(before != after for before, after in pairs):
+            rows += [
+                _row("account", account, figure.measure, figure.label, *pair)
+                for figure, pair in zip(_ACCOUNT_FIGURES, pairs, strict=True)
+            ]
     return pa.Table.from_pylist(firm + rows, SUMMARY)
 
 

@@ -281,8 +281,7 @@ class Book:
             if (schema.name, column.name) in STATUS_COLUMNS and rows.num_rows:
                 letter = get_column_letter(at)
                 for rule in status_rules():
-                    shown = f"{letter}{FIRST_ROW}:{letter}{HEADER_ROW + rows.num_rows}"
-                    sheet.conditional_formatting.add(shown, rule)
+                    sheet.conditional_formatting.add(f"{letter}{FIRST_ROW}:{letter}{HEADER_ROW + rows.num_rows}", rule)
         self._rows[title] = lambda: rows_xml(columns, rows.num_rows, FIRST_ROW)
         self._ends[title] = last
 

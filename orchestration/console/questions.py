@@ -1,6 +1,7 @@
 """The questions one asks beside the filed numbers: as of a time, and what if. Answers go under ``branch/``."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ class WhatIf(dg.Config):
 
     def document(self) -> dict[str, Any]:
         """As the file of `plumbline what-if` says it."""
-        lists = {"trade": self.trades, "price": self.prices, "cash": self.cash}
+        lists: dict[str, Sequence[dg.Config]] = {"trade": self.trades, "price": self.prices, "cash": self.cash}
         found: dict[str, Any] = {name: [_given(entry) for entry in entries] for name, entries in lists.items()}
         found["transfer"] = [
             {{"source": "from", "target": "to"}.get(name, name): value for name, value in _given(entry).items()}

@@ -1,6 +1,6 @@
 """The whole topology on one screen.
 
-    instruments accounts actions rates closes          prices fx               trades cash custody firm
+  instruments accounts actions rates closes policies   prices fx               trades cash custody firm
                       |                                    |                             |
                   reference -------------+                 |                             |            1 shard
                       |                  +---------- price_sets                          |            1 shard
