@@ -17,6 +17,9 @@ from streaming.apps.margin import MarginApp
 from streaming.apps.margin_limits import Breaches
 from streaming.apps.policies import policies_of, take_policies
 from streaming.apps.rules import rules_in_force, versions_in_force
+from streaming.demo import DaySpec
+from streaming.demo import policies as demo_policies
+from streaming.demo.world import build
 from streaming.engine.canonical import decode, encode
 from streaming.engine.stretch import RawBatch
 from streaming.risk.margin import limits
@@ -294,3 +297,14 @@ def test_a_firm_without_net_capital_is_beyond_every_limit_on_it():
     shipped = policies_of(taken()[0])
     found = margin_limits.firm_limits(shipped, 1, -1, 1_000, rules)
     assert {row["status"] for row in found.to_pylist()} == {"RED"}
+
+
+def test_the_demo_day_sets_limits_and_add_ons_that_are_in_force_over_and_still_to_come():
+    spec = DaySpec(accounts=6, trades=0, prices=0)
+    rows, refused = taken(*demo_policies.rows(build(spec)))
+    assert not refused
+    found = policies_of(rows)
+    assert sorted(found.limits, key=repr) == sorted(limits.sample_limits(), key=repr)
+    assert sum(add_on.covers(spec.date) for add_on in found.add_ons) == 2
+    assert sum(add_on.until < spec.date for add_on in found.add_ons) == 1
+    assert sum(add_on.since > spec.date for add_on in found.add_ons) == 1
