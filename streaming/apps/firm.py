@@ -16,6 +16,7 @@ from streaming.apps import views
 from streaming.apps.book import CASH_KINDS
 from streaming.apps.firm_carry import Carry, open_at
 from streaming.apps.firm_checks import reconcile, sealed_checks
+from streaming.apps.firm_close import TABLES as CLOSE_TABLES
 from streaming.apps.firm_close import EndOfDay, close
 from streaming.apps.firm_headlines import deposits_due, segregation, stress_headlines
 from streaming.apps.firm_inputs import Ids, Records, balance_sheet, book, calendar, codes, numbers, stock_record, summed
@@ -132,7 +133,9 @@ class FirmApp:
         return state, {}
 
     def seal(self, state: FirmState, epoch: Epoch) -> Mapping[str, pa.Table]:
-        return state.tables
+        if not views.is_end_of_day(epoch):
+            return state.tables
+        return {table.name: table.arrow.empty_table() for table in CLOSE_TABLES} | state.tables
 
 
 class _Firm:

@@ -17,6 +17,24 @@ from streaming.apps.firm_view import FirmView
 from streaming.schema import sealed
 
 
+TABLES = (
+    sealed.STRESS_CAPITAL,
+    sealed.REVERSE_STRESS,
+    sealed.CAPITAL_STACK,
+    sealed.OPEN_ITEMS,
+    sealed.POSSESSION,
+    sealed.STOCK_LOANS,
+    sealed.SECURITY_USE,
+    sealed.CREDIT_LOSSES,
+    sealed.CREDIT_MOVEMENT,
+    sealed.FUNDING_PATH,
+    sealed.PORTABILITY,
+    sealed.TRANSACTION_REPORTS,
+    sealed.TRANSACTION_FAULTS,
+)
+"""What the end of day seals beside the tables of every cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class EndOfDay:
     """What only the end of day computes."""

@@ -17,7 +17,7 @@ NEEDS_MORE = {
     # stock loan and repo items in the ledger
     "Headroom to 2,500%: loaned and repo", "Headroom to 2,500%: borrowed and reverse repo",
     # a segregation record
-    "Segregation deficits",
+    "Segregation deficits", "Hypothecation: headroom",
 }  # fmt: skip
 """Lines that this small day cannot fill."""
 
