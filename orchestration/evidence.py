@@ -34,6 +34,7 @@ from orchestration.proof import CERTIFICATE
 from orchestration.publish import PUBLICATION, read_publication, verify_published
 from orchestration.signing import publication_digest, sign_off
 from orchestration.spans import cut_out, encode_span
+from reports.archive import replace_file
 from streaming.cuts import SealedCut, open_cut
 from streaming.engine.epochs import EPOCHS
 
@@ -41,6 +42,14 @@ FORMAT = 1
 LOCK = "requirements.lock"
 RECREATED = ("tables/",)
 """Published files that are left out: they are made again from the sealed tables."""
+
+
+def write_pack(home: Home, folder: Path, path: Path | None = None) -> tuple[Path, bytes]:
+    """Put the pack of a published version into a file, ``out/DATE/pack-vN.zip`` unless named; file and bytes."""
+    content = pack(home, folder)
+    path = path or folder.parent / f"pack-{folder.name}.zip"
+    replace_file(path, content)
+    return path, content
 
 
 def pack(home: Home, folder: Path) -> bytes:

@@ -71,12 +71,8 @@ def pack(settings: Settings, day: date, version: str | None, to: Path | None) ->
 
     from orchestration import evidence
     from orchestration.pipeline import Home
-    from reports.archive import replace_file
 
-    folder = version_folder(settings, day, version)
-    content = evidence.pack(Home.open(settings), folder)
-    path = to or folder.parent / f"pack-{folder.name}.zip"
-    replace_file(path, content)
+    path, content = evidence.write_pack(Home.open(settings), version_folder(settings, day, version), to)
     click.echo(f"{path}: {len(content):,} bytes, SHA-256 {sha256(content).hexdigest()}")
 
 

@@ -20,6 +20,7 @@ from orchestration.console.partitions import (
 )
 from orchestration.console.topology import topology
 from orchestration.console.versions import code_version
+from orchestration.errors import UserError
 from orchestration.progress import Silent
 
 CUTS, REPORTS = "cuts", "reports"
@@ -257,6 +258,41 @@ def _look(context: dg.AssetExecutionContext, desk: Desk, of) -> dg.MaterializeRe
     deps=list(BOOKS),
     group_name=REPORTS,
     owners=[CONTROL],
+    kinds={"zip"},
+)
+def evidence_pack(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResult:
+    """Everything behind the published version in one archive, which `plumbline verify` does again on another machine.
+    Materialise it once the version is signed: the signatures go in."""
+    from hashlib import sha256
+
+    from orchestration import evidence
+    from orchestration.publish import current
+    from orchestration.signing import sign_off
+
+    day = _day(context)
+    with stages.telling(), desk.turn(day) as work:
+        found = current(work.home.settings.out, day.isoformat())
+        if found is None:
+            raise UserError(f"{day}: expected a published version, found none; materialise the reports first")
+        path, content = evidence.write_pack(work.home, found.folder)
+        status = sign_off(work.home.ledger, found.folder).status
+    digest = sha256(content).hexdigest()
+    return dg.MaterializeResult(
+        metadata={
+            "pack": dg.MetadataValue.path(str(path)),
+            "bytes": float(len(content)),
+            "sha256": digest,
+            "status": status,
+        },
+        data_version=dg.DataVersion(digest),
+    )
+
+
+@dg.asset(
+    partitions_def=business_days,
+    deps=list(BOOKS),
+    group_name=REPORTS,
+    owners=[CONTROL],
     kinds={"slack"},
 )
 def notifications(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResult:
@@ -296,5 +332,5 @@ def ledger(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResul
 
 ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     *streams.topics(), intraday_cut, end_of_day, certificate, expectation_checks, publication, reserve, var_backtest,
-    notifications, ledger,
+    evidence_pack, notifications, ledger,
 ]  # fmt: skip

@@ -112,6 +112,30 @@ def test_figures_pictures_and_links_are_in_the_metadata(applied, tmp_path, monke
     assert found["certificate"]["unequal"].value == 0
 
 
+def test_the_evidence_pack_is_an_asset_and_refuses_before_anything_is_published(applied, tmp_path, monkeypatch):
+    from orchestration.console.definitions import defs
+
+    settings = copied(applied, tmp_path)
+    for name, value in places(settings).items():
+        monkeypatch.setenv(name, value)
+    pack = defs.resolve_assets_def("evidence_pack")
+
+    def made() -> dg.ExecuteInProcessResult:
+        resources = defs.resources or {}
+        return dg.materialize(
+            [pack], partition_key=DAY.isoformat(), resources=resources, raise_on_error=False, selection=[pack]
+        )
+
+    assert not made().success
+    assert materialise(settings, monkeypatch).success
+    result = made()
+    assert result.success
+    (event,) = result.get_asset_materialization_events()
+    found = event.step_materialization_data.materialization.metadata
+    assert found["status"].value == "DRAFT"
+    assert (settings.out / DAY.isoformat() / "pack-v1.zip").stat().st_size == found["bytes"].value
+
+
 def test_a_shut_gate_opens_with_the_restated_partition_and_its_difference_is_shown(tmp_path, monkeypatch):
     settings = Settings(tmp_path / "home", tmp_path / "out")
     spec = DaySpec(DAY, 6, 300, 3_000, faults=("stale-close",))
