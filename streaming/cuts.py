@@ -39,8 +39,8 @@ class SealedCut:
 
         if name not in self.manifest["tables"]:
             raise UnknownCutError(f"cut {self.id} v{self.version}: no table {name!r}, found {', '.join(self.tables)}")
-        partition = [("cut", "=", self.id), ("cut_version", "=", str(self.version))]
-        rows = DeltaTable(str(self.folder / "tables" / name)).to_pyarrow_table(partitions=partition)
+        mine = [("cut", "=", self.id), ("cut_version", "=", self.version)]
+        rows = DeltaTable(str(self.folder / "tables" / name)).to_pyarrow_table(filters=mine)
         schema = TABLES[name]
         rows = rows.select(schema.arrow.names).cast(schema.arrow)
         return rows.sort_by([(key, "ascending") for key in schema.key]) if schema.key else rows
