@@ -59,14 +59,18 @@ class BranchLog:
     def end(self, topic: str, partition: int) -> int:
         if topic == EPOCHS:
             return self._end
-        return self._bounds[topic, partition] + len(self._events.get((topic, partition), ()))
+        return self._bound(topic, partition) + len(self._events.get((topic, partition), ()))
+
+    def _bound(self, topic: str, partition: int) -> int:
+        """Where the live events end; a topic that is newer than the epoch has none."""
+        return self._bounds.get((topic, partition), self._live.first(topic, partition))
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Span:
         if topic == EPOCHS:
             span = self._live.read(topic, partition, start, min(stop, self._end))
             payloads = [self._epochs.get(at, body) for at, body in zip(span.offsets.tolist(), span.payloads)]
             return span._replace(payloads=payloads)
-        bound = self._bounds[topic, partition]
+        bound = self._bound(topic, partition)
         span = self._live.read(topic, partition, min(start, bound), min(stop, bound))
         low, high = max(start, bound), max(stop, bound)
         more = list(self._events.get((topic, partition), ())[low - bound : high - bound])
