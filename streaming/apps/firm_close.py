@@ -16,7 +16,6 @@ from streaming.apps.firm_transactions import transaction_tables
 from streaming.apps.firm_view import FirmView
 from streaming.schema import sealed
 
-
 TABLES = (
     sealed.STRESS_CAPITAL,
     sealed.REVERSE_STRESS,
