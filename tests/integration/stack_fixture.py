@@ -15,6 +15,12 @@ from orchestration.stack.artifacts import missing_tools
 from orchestration.stack.plan import Endpoints, Plan
 
 SETTINGS = """
+[flink.jvm]  # up to nine jobs at once, where the default is for three
+taskmanager = ["-Xms512m", "-Xmx2048m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=768m", "-XX:MaxMetaspaceSize=384m"]
+
+[flink.taskmanager]
+"taskmanager.memory.task.heap.size" = "1920mb"
+
 [flink.config]  # kills come faster here than ten in a row without a minute between, and nobody wants to wait
 "restart-strategy.exponential-delay.attempts-before-reset-backoff" = 1000
 "restart-strategy.exponential-delay.max-backoff" = "1 s"
