@@ -1,13 +1,15 @@
 """The ``plumbline`` command. Commands are imported when they are called, so that ``--help`` answers at once."""
 
-import sys
+import traceback
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from orchestration.errors import UserError
+from orchestration.process import leave
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("demo:demo", "Generate a trading day, run it, prove it and publish its reports."),
@@ -39,6 +41,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Command -> where it lives, and its line in the help."""
 
 
+DEFECT = 1
 USER_ERROR = 2
 INTERRUPTED = 130
 
@@ -79,21 +82,32 @@ def plumbline(context: click.Context, home: Path | None, out: Path | None) -> No
     context.obj = Settings.of(home, out, os.environ)
 
 
-def main() -> None:
-    """The entry point: every error that a user can cause is one line, and exit code 2."""
+def main() -> NoReturn:
+    """The entry point."""
+    leave(run())
+
+
+def run() -> int:
+    """Carry out the command line; the exit code. Every error that a user can cause is one line, and exit code 2."""
     try:
         code = plumbline.main(prog_name="plumbline", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as help_wanted:
         help_wanted.show()
-        sys.exit(USER_ERROR)
+        return USER_ERROR
     except click.Abort:
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            click.echo(ended.code, err=True)
+            return DEFECT
+        code = ended.code
     except Exception as error:
         if not is_user_error(error):
-            raise
+            traceback.print_exc()
+            return DEFECT
         click.echo(f"Error: {one_line(error)}", err=True)
-        sys.exit(USER_ERROR)
-    sys.exit(code if isinstance(code, int) else 0)
+        return USER_ERROR
+    return code if isinstance(code, int) else 0
 
 
 def is_user_error(error: Exception) -> bool:

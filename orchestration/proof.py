@@ -19,7 +19,7 @@ from pathlib import Path
 import orjson
 
 from orchestration.errors import UserError
-from orchestration.process import environment, module_command
+from orchestration.process import environment, leave, module_command
 from orchestration.settings import Settings
 
 EPOCHS_MAX = 3_000
@@ -166,3 +166,4 @@ def main(log_folder: str, store_folder: str, scratch: str, task_text: str) -> No
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    leave(0)

@@ -22,9 +22,8 @@ def plumbline(monkeypatch, capfd, tmp_path):
     def call(*arguments: str) -> Ended:
         places = ["--home", str(tmp_path / "home"), "--out", str(tmp_path / "out")]
         monkeypatch.setattr(sys, "argv", ["plumbline", *places, *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return Ended(ended.value.code or 0, *capfd.readouterr())
+        code = cli.run()
+        return Ended(code, *capfd.readouterr())
 
     return call
 

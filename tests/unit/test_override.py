@@ -57,9 +57,7 @@ def _mark(settings: Settings, cut: SealedCut) -> None:
 def plumbline(settings: Settings, monkeypatch, *arguments: str) -> int:
     places = ["--home", str(settings.home), "--out", str(settings.out)]
     monkeypatch.setattr(sys, "argv", ["plumbline", *places, *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return ended.value.code or 0
+    return cli.run()
 
 
 def asked(cut: SealedCut, **changed: str) -> list[str]:
