@@ -43,7 +43,8 @@ def list_alerts(settings: Settings, only_open: bool) -> None:
 def deliver(settings: Settings, stack: Path | None) -> None:
     """Look what is late, at risk or beyond a limit, then bring everything due to Slack.
 
-    Exit code 2 when token or channel are refused. Needs PLUMBLINE_SLACK_TOKEN and PLUMBLINE_SLACK_CHANNEL; PLUMBLINE_BASE_URL builds the links.
+    Exit code 2 when token or channel are refused. Needs PLUMBLINE_SLACK_TOKEN and PLUMBLINE_SLACK_CHANNEL;
+    PLUMBLINE_BASE_URL builds the links.
     """
     from orchestration import edge
     from orchestration.alerts import desk

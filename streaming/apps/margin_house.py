@@ -96,9 +96,7 @@ def house_lines(result: HouseResult, portfolio: PortfolioMarginResult, accounts:
         "account": pa.array([str(accounts.id[code]) for code, _, _ in parts], pa.string()),
         "line": np.array([line for _, line, _ in parts], np.int64),
         "component": pa.array([part.strategy for _, _, part in parts], pa.string()),
-        "name": pa.array(
-            [str(part.inputs.get("name", "")) for _, _, part in parts], pa.string()
-        ),
+        "name": pa.array([str(part.inputs.get("name", "")) for _, _, part in parts], pa.string()),
         "amount": np.array([part.value for _, _, part in parts], np.int64),
         "rule": pa.array([part.rule for _, _, part in parts], pa.string()),
         "sentence": pa.array([house_sentence(part) for _, _, part in parts], pa.string()),
