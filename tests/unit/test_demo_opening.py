@@ -12,7 +12,7 @@ from streaming.risk.capital.inputs import Line
 
 ASSETS = {
     Line.CASH, Line.RECEIVABLE, Line.DIVIDEND_RECEIVABLE, Line.FIXED_ASSET, Line.PREPAID, Line.MEMBERSHIP,
-    Line.CLEARING_DEPOSIT, Line.RESERVE_DEPOSIT, Line.OPTION_MARGIN,
+    Line.CLEARING_DEPOSIT, Line.RESERVE_DEPOSIT, Line.OPTION_MARGIN, Line.REVERSE_REPO,
 }  # fmt: skip
 
 
