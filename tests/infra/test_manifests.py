@@ -405,10 +405,10 @@ def test_topics_are_applied_with_the_access_that_the_jobs_need(environment):
 def test_alarms_and_rules_watch_figures_that_are_exported(environment):
     import watch
 
-    from orchestration.jobs.standing import Standing, as_prometheus
+    from orchestration.jobs.standing import ShardLag, Standing, as_prometheus
 
     none = [watch.Figure(name, 0.0) for name in (watch.CUT, watch.PACK)]
-    lag = watch.ShardLag(0, 1, 1.0)
+    lag = ShardLag(0, 1, 1.0)
     checkpoint = watch.flink.Checkpoint(1, 1.0, 1, 1)
     text = watch.prometheus([Standing("market", "RUNNING", [lag], checkpoint)], none)
     exported = set(re.findall(r"^(plumbline_\w+)", text, re.MULTILINE))

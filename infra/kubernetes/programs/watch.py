@@ -103,7 +103,7 @@ def log_lines(figures: Sequence[Figure], environment: str, now: datetime) -> Ite
 
 
 def prometheus(found: Sequence[Standing], figures: Sequence[Figure]) -> str:
-    """The standings as `plumbline jobs list --prometheus` has them, and the figures of the environment."""
+    """The standings as `plumbline jobs metrics` has them, and the figures of the environment."""
     lines = [f"# TYPE {figure.name} gauge\n{figure.name} {figure.value}\n" for figure in figures if not figure.job]
     return as_prometheus(found) + "".join(lines)
 
