@@ -69,7 +69,7 @@ def test_no_page_shows_a_clipped_number_or_an_error(printed, name):
 
 @pytest.mark.parametrize("name", ["stress", "capital", "margin"])
 def test_every_page_becomes_a_picture_and_none_is_blank(printed, name, tmp_path):
-    subprocess.run(["pdftoppm", "-r", "40", "-gray", str(printed[name]), str(tmp_path / "page")], check=True)
+    subprocess.run(["pdftoppm", "-r", "72", "-gray", str(printed[name]), str(tmp_path / "page")], check=True)
     pictures = sorted(tmp_path.glob("page*.pgm"))
     assert pictures
     for picture in pictures:
