@@ -1,8 +1,8 @@
 """A business day from events to published reports, stage by stage. Each stage takes up where a killed one stopped."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -79,25 +79,48 @@ class Outcome:
     """None when the gate is shut."""
 
 
-def run_day(home: Home, day: date, show: Display, host: str = LOOP) -> Outcome:
-    """Everything behind the closed epochs of a day: jobs, seal, proof, checks, gate, reports, publication."""
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The processes that work beside the jobs of a day."""
+
+    proof: Proof
+    child: Child
+
+
+@contextmanager
+def beside(settings: Settings) -> Iterator[Beside]:
+    """Start them; they are ended with the block. What they import takes seconds: the sooner the better."""
+    with Proof(settings) as proof, Child(_checks_folder(settings)) as child:
+        yield Beside(proof, child)
+
+
+def run_day(home: Home, day: date, show: Display, host: str = LOOP, started: Beside | None = None) -> Outcome:
+    """Everything behind the closed epochs of a day: jobs, seal, proof, checks, gate, reports, publication.
+
+    ``started``: processes that were started before, for one run.
+    """
     cuts = newest_versions(home.cuts(day))
     home.record("run", {"date": day.isoformat(), "code": edge.code_version(), "host": host})
     with alerts.watching_run(home.settings, day, os.environ, edge.now):
         unproved = [cut for cut in cuts if _proof(home, cut) is None]
-        with Child(_checks_folder(home)) if unproved else nullcontext() as child:
-            with _proving(home, unproved) as proof:
-                run_jobs(home, show, host)
-                seal(home, show)
-                if proof is not None:
-                    _certify(home, proof, unproved, show)
+        with _beside(home, started) if unproved else nullcontext() as working:
+            if working is not None:
+                working.proof.begin(_task(home, unproved))
+            run_jobs(home, show, host)
+            seal(home, show)
+            if working is not None:
+                _certify(home, working.proof, unproved, show)
             sealed = home.sealed(cuts[-1])
-            checks = check(home, sealed, show, child=child)
+            checks = check(home, sealed, show, child=working.child if working is not None else None)
         with alerts.delivering_beside(home.settings, os.environ):  # reports never wait for Slack
             certificates = [found for cut in cuts if (found := _proof(home, cut)) is not None]
             decision = gate(sealed, home.ledger, edge.now())
             published = publish_cut(home, sealed, show) if decision.is_open else None
     return Outcome(sealed, certificates, checks, decision, published)
+
+
+def _beside(home: Home, started: Beside | None) -> AbstractContextManager[Beside]:
+    return beside(home.settings) if started is None else nullcontext(started)
 
 
 def run_jobs(home: Home, show: Display, host: str = LOOP) -> None:
@@ -196,8 +219,8 @@ def certify(home: Home, day: date, show: Display) -> list[Mapping]:
     """Replay the sealed cuts of a day that have no certificate; the certificates of all its sealed ones."""
     cuts = [cut for cut in newest_versions(home.cuts(day)) if cut.version in home.store.versions(cut.id)]
     unproved = [cut for cut in cuts if _proof(home, cut) is None]
-    with _proving(home, unproved) as proof:
-        if proof is not None:
+    if unproved:
+        with proving(home.settings, _task(home, unproved)) as proof:
             _certify(home, proof, unproved, show)
     return [found for cut in cuts if (found := _proof(home, cut)) is not None]
 
@@ -211,8 +234,8 @@ def check(home: Home, cut: SealedCut, show: Display, again: bool = False, child:
     return found
 
 
-def _checks_folder(home: Home) -> Path:
-    return home.settings.scratch / "checks"
+def _checks_folder(settings: Settings) -> Path:
+    return settings.scratch / "checks"
 
 
 def _run_checks(home: Home, cut: SealedCut, show: Display, child: Child | None) -> Mapping:
@@ -222,7 +245,9 @@ def _run_checks(home: Home, cut: SealedCut, show: Display, child: Child | None) 
     docs = home.settings.docs / cut.id / f"v{cut.version}"
     start = opening(home, date.fromisoformat(cut.manifest["business_date"]))
     day_before = open_cut(home.settings.store, *start) if start else None
-    found = run_checks(cut, proof, before[-1] if before else None, day_before, _checks_folder(home), docs, child)
+    found = run_checks(
+        cut, proof, before[-1] if before else None, day_before, _checks_folder(home.settings), docs, child
+    )
     failures = [row["check"] for row in failed(found["results"])]
     home.record("checks", {"cut": cut.id, "version": cut.version, "failed": failures})
     stage.finish(f"{len(found['results'])} checks, {len(failures)} failed")
@@ -262,10 +287,9 @@ def _proof(home: Home, cut: MarkedCut) -> Mapping | None:
     return certificate(home.settings.store, cut.id, cut.version)
 
 
-def _proving(home: Home, cuts: Sequence[MarkedCut]) -> AbstractContextManager[Proof | None]:
-    if not cuts:
-        return nullcontext()
-    return proving(home.settings, Task([(cut.id, cut.version) for cut in cuts], opening(home, cuts[0].epoch.day)))
+def _task(home: Home, cuts: Sequence[MarkedCut]) -> Task:
+    """Replay these cuts of a day from its opening."""
+    return Task([(cut.id, cut.version) for cut in cuts], opening(home, cuts[0].epoch.day))
 
 
 def opening(home: Home, day: date) -> tuple[str, int] | None:

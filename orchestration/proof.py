@@ -6,6 +6,7 @@ its caller.
 """
 
 import os
+import queue
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ EPOCHS_MAX = 3_000
 EVENTS_MAX = 40_000
 """Most epochs and events of one step: other numbers than those of the live jobs."""
 CERTIFICATE = "certificate.json"
+_SEALED = "sealed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,33 @@ def certificate(store: Path, cut: str, version: int) -> Mapping | None:
 
 
 class Proof:
-    """A running replay."""
+    """A process that replays. It begins with its imports, which take seconds, and waits for its task."""
 
-    def __init__(self, process: subprocess.Popen, errors: Path):
-        self._process, self._errors = process, errors
+    def __init__(self, settings: Settings):
+        settings.scratch.mkdir(parents=True, exist_ok=True)
+        self._scratch = Path(tempfile.mkdtemp(prefix="replay-", dir=settings.scratch))
+        self._errors = self._scratch / "errors"
+        with open(self._errors, "w") as errors:
+            self._process = subprocess.Popen(
+                module_command(__name__, str(settings.log), str(settings.store), str(self._scratch)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=environment(PYTHONHASHSEED="1"),
+            )
+
+    def __enter__(self) -> "Proof":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def begin(self, task: Task) -> None:
+        """Give it its task, once."""
+        self._tell(task.encode())
 
     def computed(self, progress: Callable[[str], None] = lambda _: None) -> None:
         """Wait until every cut is replayed."""
@@ -68,12 +93,7 @@ class Proof:
 
     def certificates(self, progress: Callable[[str], None] = lambda _: None) -> list[Mapping]:
         """Say that the live cuts are sealed, and wait for all certificates, in the order of the task."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write("sealed\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._failure() from None
+        self._tell(_SEALED)
         found = []
         for message in self._messages():
             if "certificate" in message:
@@ -82,6 +102,14 @@ class Proof:
         if self._process.wait() != 0:
             raise self._failure()
         return found
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._failure() from None
 
     def _messages(self) -> Iterator[Mapping]:
         assert self._process.stdout is not None
@@ -98,42 +126,36 @@ class Proof:
 @contextmanager
 def proving(settings: Settings, task: Task) -> Iterator[Proof]:
     """The replay of a task in a process of its own; it is ended with the block."""
-    settings.scratch.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix="replay-", dir=settings.scratch))
-    command = module_command(__name__, str(settings.log), str(settings.store), str(scratch), task.encode())
-    with open(scratch / "errors", "w") as errors:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=environment(PYTHONHASHSEED="1"),
-        )
-    try:
-        yield Proof(process, scratch / "errors")
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(scratch, ignore_errors=True)
+    with Proof(settings) as proof:
+        proof.begin(task)
+        yield proof
 
 
 def _say(message: Mapping) -> None:
     print(orjson.dumps(message).decode(), flush=True)
 
 
-def _end_with_caller(told: threading.Event) -> None:
-    for line in sys.stdin:
-        if line.strip() == "sealed":
-            told.set()
-    if not told.is_set():
-        os._exit(3)
+class _Caller:
+    """What the caller says, line by line; without its caller this process ends."""
+
+    def __init__(self) -> None:
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        line = ""
+        for line in sys.stdin:
+            self._lines.put(line.strip())
+        if line.strip() != _SEALED:
+            os._exit(3)
+
+    def line(self) -> str:
+        return self._lines.get()
 
 
-def main(log_folder: str, store_folder: str, scratch: str, task_text: str) -> None:
-    """Replay, wait for the word, certify."""
-    told = threading.Event()
-    threading.Thread(target=_end_with_caller, args=(told,), daemon=True).start()
+def main(log_folder: str, store_folder: str, scratch: str) -> None:
+    """Wait for the task, replay, wait for the word, certify."""
+    caller = _Caller()
 
     from orchestration.days import marked_cuts
     from streaming.apps import chain
@@ -142,7 +164,8 @@ def main(log_folder: str, store_folder: str, scratch: str, task_text: str) -> No
     from streaming.engine.sealing import CutStore, gather, write_atomically
     from streaming.log.files import FilesLog
 
-    task, store, jobs = Task.decode(task_text), CutStore(store_folder), chain.jobs()
+    store, jobs = CutStore(store_folder), chain.jobs()
+    task = Task.decode(caller.line())
     log, folder = FilesLog(log_folder), Path(scratch) / "log"
     index = EpochIndex(log)
     by_version = {(cut.id, cut.version): cut.epoch for cut in marked_cuts(index)}
@@ -153,7 +176,7 @@ def main(log_folder: str, store_folder: str, scratch: str, task_text: str) -> No
         computed.append(replayed.without_rows())
         _say({"computed": replayed.id})
     _say({"waiting": True})
-    told.wait()
+    caller.line()
     from_cut = task.start[0] if task.start else ""
     for replayed, (cut, version) in zip(computed, task.cuts, strict=True):
         found = certify(store, replayed, version, from_cut)

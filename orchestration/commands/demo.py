@@ -1,6 +1,7 @@
 """``plumbline demo`` and ``warm-up``."""
 
 import tempfile
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
@@ -49,15 +50,17 @@ def demo(
 
 def _run(settings: Settings, spec, correct: bool, fresh: bool, host: str) -> None:
     from orchestration import generated
-    from orchestration.pipeline import Home, run_day
+    from orchestration.pipeline import Home, beside, run_day
     from orchestration.progress import display
 
     with settings.locked(), display() as show:
         generated.prepare(settings, spec, fresh)
-        stage = show.stage("generate and append", spec.trades + spec.prices)
-        generated.feed_generated(settings, spec, stage.advance)
-        stage.finish()
-        outcome = run_day(Home.open(settings), spec.date, show, host)
+        complete = generated.marked_at_end(generated.open_log(settings), spec)
+        with nullcontext() if complete else beside(settings) as started:
+            stage = show.stage("generate and append", spec.trades + spec.prices)
+            generated.feed_generated(settings, spec, stage.advance)
+            stage.finish()
+            outcome = run_day(Home.open(settings), spec.date, show, host, started)
         if correct:
             stage = show.stage("correct")
             stage.finish(f"{generated.feed_correction(settings, spec)} events")
