@@ -14,7 +14,7 @@ import orjson
 import pyarrow as pa
 
 from orchestration.container import DamagedPackError, read_pack
-from orchestration.days import MarkedCut, newest_versions
+from orchestration.days import marked_cuts, newest_versions
 from orchestration.edge import code_digests
 from orchestration.errors import UserError
 from orchestration.evidence import FORMAT, LOCK, rulebook_files
@@ -176,7 +176,8 @@ def _sealed_again(
     manifest = orjson.loads(entries["cut/manifest.json"])
     start = _restored(entries, store) if "start/manifest.json" in entries else None
     begin = store.epoch(*start[1:]) + 1 if start else 0
-    wanted = list(_marked(log, begin, manifest["epoch"], manifest["business_date"]))
+    of_day = marked_cuts(EpochIndex(log), date.fromisoformat(manifest["business_date"]))
+    wanted = [cut for cut in of_day if begin <= cut.epoch.number <= manifest["epoch"]]
     if not wanted or (wanted[-1].id, wanted[-1].version) != (manifest["cut"], manifest["version"]):
         known = ", ".join(map(str, wanted)) or "none"
         raise UserError(f"log: expected the cut {manifest['cut']} v{manifest['version']} as its last, found {known}")
@@ -185,17 +186,6 @@ def _sealed_again(
     before = [cut for cut in newest_versions(wanted) if cut.id != manifest["cut"]]
     earlier = [open_cut(store.folder, cut.id, cut.version) for cut in before]
     return open_cut(store.folder, manifest["cut"], manifest["version"]), cuts[-1], earlier
-
-
-def _marked(log: Log, begin: int, last: int, day: str) -> Iterator[MarkedCut]:
-    """The cuts of a day, each with its version, in the order of the log."""
-    index = EpochIndex(log)
-    versions: dict[str, int] = {}
-    for number in range(begin, min(index.refresh(), last + 1)):
-        epoch = index[number]
-        if epoch.cut and epoch.day.isoformat() == day:
-            versions[epoch.cut] = versions.get(epoch.cut, 0) + 1
-            yield MarkedCut(epoch.cut, versions[epoch.cut], epoch)
 
 
 def _restored(entries: Mapping[str, bytes], store: CutStore) -> tuple[CutStore, str, int]:

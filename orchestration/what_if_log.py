@@ -38,7 +38,7 @@ class BranchLog:
         self._end = index.offset(last.number) + 1
         ends = {t: tuple(self.end(t, p) for p in range(len(ends))) for t, ends in last.ends.items()}
         self._epochs: dict[int, bytes] = {}
-        for number in range(first, last.number + 1):
+        for number in range(first if versions else last.number, last.number + 1):
             epoch = real = index[number]
             if number == last.number:
                 epoch = replace(epoch, ends=ends)
