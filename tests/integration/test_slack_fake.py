@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock_time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,6 +18,7 @@ from orchestration.alerts.alert import CRITICAL, WARNING, Alert
 from orchestration.alerts.delivery import Delivered, Delivery
 from orchestration.alerts.links import Links
 from orchestration.alerts.outbox import REFUSED, SENT, WAITING, Outbox
+from orchestration.alerts.quiet import QuietHours
 from orchestration.alerts.settings import SlackAccess
 from orchestration.alerts.slack import SlackAccessError, SlackChannel
 from orchestration.ledger import Ledger
@@ -39,9 +42,10 @@ class Desk:
     """An outbox, a ledger and a channel, with a clock that moves only when somebody sleeps."""
 
     def __init__(self, folder: Path, slack: SlackFake, token: str = "", timeout_s: float = 1.0):
-        self.outbox, self.ledger = Outbox(folder / "alerts.sqlite"), Ledger(folder / "ledger.jsonl")
+        never = QuietHours(ZoneInfo("UTC"), clock_time(0), clock_time(0))
+        self.outbox, self.ledger = Outbox(folder / "alerts.sqlite", never), Ledger(folder / "ledger.jsonl")
         self.channel = SlackChannel(SlackAccess(token or slack.token, slack.channel, slack.url), timeout_s)
-        self.at = datetime.now(UTC).replace(hour=17)
+        self.at = datetime.now(UTC)  # the server and the commands have the real clock
         self.slept: list[float] = []
 
     def see(self, *alerts: Alert) -> None:
