@@ -3,22 +3,23 @@
 Beam's own ``worker_pool_main`` would listen on every interface, ignore the pipeline's options in its workers (among
 them the size of the state cache, which it fixes at nothing), and stop a worker that prints much, since it never reads
 the pipe behind the worker's output. This pool listens on loopback and starts Beam's ordinary worker program, as the
-container image does; artifacts are not fetched: workers import from the same installation as the submitting program.
+container image does, but forked from a process that has imported it (``nursery``); artifacts are not fetched: workers
+import from the same installation as the submitting program.
 """
 
 import argparse
 import logging
-import os
 import signal
-import subprocess
-import sys
 import threading
 import traceback
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 import grpc
+import psutil
 from apache_beam.portability.api import (
     beam_fn_api_pb2,
     beam_fn_api_pb2_grpc,
@@ -28,8 +29,9 @@ from apache_beam.portability.api import (
 )
 from google.protobuf import json_format, text_format
 
+from orchestration.stack.nursery import Nursery
+
 HOST = "127.0.0.1"
-WORKER = "apache_beam.runners.worker.sdk_worker_main"
 PROVISION_TIMEOUT_S = 30
 STOP_GRACE_S = 10
 REAP_INTERVAL_S = 1.0
@@ -42,46 +44,63 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     """The workers that Flink asked for, by worker id."""
 
     def __init__(self) -> None:
-        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._workers: dict[str, psutil.Process] = {}
         self._lock = threading.Lock()
+        self._nursery = Nursery()
+        self._former: list[Nursery] = []
+        """Asked for no more workers, and not ended yet."""
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002  (names fixed by the protocol)
         """Start a worker process, which then connects to the addresses in the request."""
         try:
-            environment = {**os.environ, **worker_settings(request, provision_info(request))}
-            worker = subprocess.Popen([sys.executable, "-m", WORKER], env=environment, stdin=subprocess.DEVNULL)
+            settings = worker_settings(request, provision_info(request))
+            with self._lock:
+                worker = self._workers[request.worker_id] = psutil.Process(self._fork(settings))
         except Exception:
             _log.exception("worker %s did not start", request.worker_id)
             return beam_fn_api_pb2.StartWorkerResponse(error=traceback.format_exc())
-        with self._lock:
-            self._workers[request.worker_id] = worker
         _log.info("worker %s started: pid %d", request.worker_id, worker.pid)
         return beam_fn_api_pb2.StartWorkerResponse()
+
+    def _fork(self, settings: Mapping[str, str]) -> int:
+        """A worker of this nursery, or of a new one where this one's code is stale, or it has died."""
+        try:
+            pid = self._nursery.fork(settings)
+        except RuntimeError as error:
+            _log.warning("%s", error)
+            pid = None
+        if pid is None:
+            self._nursery.close()
+            self._former.append(self._nursery)
+            self._nursery = Nursery()
+            pid = self._nursery.fork(settings)
+        if pid is None:
+            raise RuntimeError("the applications' code changes while it is being imported: try again")
+        return pid
 
     def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """Stop a worker; one that is not known has ended already."""
         with self._lock:
             worker = self._workers.pop(request.worker_id, None)
         if worker is not None:
-            _end(worker)
+            _end([worker])
             _log.info("worker %s stopped: pid %d", request.worker_id, worker.pid)
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def reap(self) -> None:
-        """Forget the workers that ended by themselves, so that none stays a zombie."""
+        """Forget the workers and nurseries that ended by themselves."""
         with self._lock:
-            for worker_id in [key for key, worker in self._workers.items() if worker.poll() is not None]:
+            for worker_id in [key for key, worker in self._workers.items() if not worker.is_running()]:
                 worker = self._workers.pop(worker_id)
-                _log.info("worker %s ended: pid %d, exit code %d", worker_id, worker.pid, worker.returncode)
+                _log.info("worker %s has ended: pid %d", worker_id, worker.pid)
+            self._former = [nursery for nursery in self._former if not nursery.reap()]
 
     def stop_all(self) -> None:
         """Stop every worker."""
         with self._lock:
             workers, self._workers = list(self._workers.values()), {}
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            _end(worker)
+            self._nursery.close()
+        _end(workers)
 
 
 def provision_info(request: Any) -> Any:
@@ -114,13 +133,12 @@ def _descriptor(endpoint: endpoints_pb2.ApiServiceDescriptor) -> str:
     return text_format.MessageToString(endpoint)
 
 
-def _end(worker: subprocess.Popen[bytes]) -> None:
-    worker.terminate()
-    try:
-        worker.wait(STOP_GRACE_S)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()
+def _end(workers: Sequence[psutil.Process]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for worker in workers:
+            with suppress(psutil.Error):  # gone; psutil compares the start time before it sends the signal
+                worker.send_signal(number)
+        _, workers = psutil.wait_procs(workers, timeout=STOP_GRACE_S)
 
 
 def serve(port: int) -> tuple[grpc.Server, WorkerPool]:

@@ -82,11 +82,16 @@ class HostedJob:
     """Nothing was committed when it was first submitted: until a cut is sealed it may begin at the beginning again."""
     compaction_bytes: int = COMPACTION_BYTES
     """The inputs since the base are kept up to this size or the base's own, whichever is greater."""
+    keys: int | None = None
+    """Of the graph: every shard, or one. None: as the job says; once told, who submits it need not import it."""
     run: str = field(default_factory=lambda: uuid4().hex)
     """Tells the live objects of one run of the graph from those of another in the same process."""
 
     def load(self) -> Job:
         return _live((self.run, "job"), self.job.load)
+
+    def key_count(self) -> int:
+        return self.keys or (self.shards if self.load().sharded else 1)
 
     def index(self) -> EpochIndex:
         return _live((self.run, "index"), lambda: EpochIndex(open_log(self.log)))
@@ -100,10 +105,10 @@ class ReadEpochs(beam.PTransform):
         self.hosted = hosted
 
     def expand(self, begin: beam.Pipeline) -> beam.PCollection[tuple[int, bytes]]:
-        shards = range(self.hosted.shards if self.hosted.load().sharded else 1)
+        shards = [(shard, b"") for shard in range(self.hosted.key_count())]
         return (
             begin
-            | "Shards" >> beam.Create([(shard, b"") for shard in shards]).with_output_types(tuple[int, bytes])
+            | "Shards" >> beam.Create(shards).with_output_types(tuple[int, bytes])
             | "Poll" >> beam.ParDo(_Poll(self.hosted)).with_output_types(tuple[int, bytes])
         )
 
@@ -370,6 +375,7 @@ def as_json(hosted: HostedJob) -> str:
             "polling": vars(hosted.polling),
             "fresh": hosted.fresh,
             "compaction_bytes": hosted.compaction_bytes,
+            "keys": hosted.key_count(),
         }
     )
 
