@@ -1,7 +1,7 @@
 """A business day from events to published reports, stage by stage. Each stage takes up where a killed one stopped."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +16,7 @@ from orchestration.days import MarkedCut, end_of_day, marked_cuts, newest_versio
 from orchestration.errors import UserError
 from orchestration.gate import Decision, gate, overrides_of
 from orchestration.ledger import Ledger
+from orchestration.live import HOSTS, LOOP, Growing
 from orchestration.progress import Display
 from orchestration.proof import Proof, Task, certificate, proving
 from orchestration.publish import Published, publish
@@ -23,11 +24,8 @@ from orchestration.settings import Settings
 from streaming.apps import chain
 from streaming.cuts import SealedCut, open_cut
 from streaming.engine.epochs import EpochIndex
-from streaming.engine.runner import ShardHost, run_bounded
 from streaming.engine.sealing import CutStore
 from streaming.log.files import FilesLog
-
-LOOP, BEAM = "loop", "beam"
 
 
 @dataclass(frozen=True)
@@ -94,19 +92,32 @@ def beside(settings: Settings) -> Iterator[Beside]:
         yield Beside(proof, child)
 
 
-def run_day(home: Home, day: date, show: Display, host: str = LOOP, started: Beside | None = None) -> Outcome:
-    """Everything behind the closed epochs of a day: jobs, seal, proof, checks, gate, reports, publication.
+def run_day(
+    home: Home,
+    day: date,
+    show: Display,
+    host: str = LOOP,
+    started: Beside | None = None,
+    growing: Growing | None = None,
+) -> Outcome:
+    """Everything behind the epochs of a day: jobs, seal, proof, checks, gate, reports, publication.
 
-    ``started``: processes that were started before, for one run.
+    ``started``: processes that were started before, for one run. ``growing``: what still appends the day; the jobs
+    follow it.
     """
-    cuts = newest_versions(home.cuts(day))
+    if growing is None:
+        home.cuts(day)
     home.record("run", {"date": day.isoformat(), "code": edge.code_version(), "host": host})
     with alerts.watching_run(home.settings, day, os.environ, edge.now):
+        jobs = HOSTS[host](home.log, home.index)
+        if growing is not None:
+            jobs.follow(growing)
+        cuts = newest_versions(home.cuts(day))
         unproved = [cut for cut in cuts if _proof(home, cut) is None]
         with _beside(home, started) if unproved else nullcontext() as working:
             if working is not None:
                 working.proof.begin(_task(home, unproved))
-            run_jobs(home, show, host)
+            jobs.finish(show)
             seal(home, show)
             if working is not None:
                 _certify(home, working.proof, unproved, show)
@@ -125,50 +136,7 @@ def _beside(home: Home, started: Beside | None) -> AbstractContextManager[Beside
 
 def run_jobs(home: Home, show: Display, host: str = LOOP) -> None:
     """The live jobs over every closed epoch, on a host of :data:`HOSTS`."""
-    end = home.index.refresh()
-    HOSTS[host](home, end, show)
-
-
-def shard_hosts(home: Home) -> list[list[ShardHost]]:
-    """Every shard of every live job, upstream first, where its progress stands. They fence off any others."""
-    shards = home.log.topics()["trades"]
-    return [
-        [ShardHost(home.log, home.index, job, shard, shards) for shard in range(shards if job.sharded else 1)]
-        for job in chain.jobs()
-    ]
-
-
-def _on_loop(home: Home, end: int, show: Display) -> None:
-    """The bare loop in this process, cut by cut."""
-    jobs = shard_hosts(home)
-    begin = min(host.epoch for hosts in jobs for host in hosts)
-    stops = [cut.epoch.number for cut in marked_cuts(home.index) if cut.epoch.number >= begin]
-    stage = show.stage("apply epochs", max(end - begin, 0))
-    for stop in [*stops, end - 1]:
-        for hosts in jobs:
-            run_bounded(hosts, stop)
-        stage.advance(max(stop + 1 - begin, 0))
-        begin = max(stop + 1, begin)
-    stage.finish(f"{end:,} epochs")
-
-
-def _on_beam(home: Home, end: int, show: Display) -> None:
-    """Beam's in-process runner, job by job."""
-    from streaming.engine.beam import JobReference
-    from streaming.engine.in_process import run_in_process
-
-    jobs = chain.jobs()
-    stage = show.stage("apply epochs on Beam", len(jobs))
-    log = {"kind": "files", "folder": str(home.settings.log.absolute())}
-    for job in jobs:
-        reference = JobReference("streaming.apps.chain:job", {"name": job.name})
-        run_in_process(log, reference, end - 1, home.log.topics()["trades"])
-        stage.advance()
-    stage.finish(f"{end:,} epochs")
-
-
-HOSTS: Mapping[str, Callable[[Home, int, Display], None]] = {LOOP: _on_loop, BEAM: _on_beam}
-"""What can host the live jobs; the replay runs in the bare loop of another process."""
+    HOSTS[host](home.log, home.index).finish(show)
 
 
 def seal(home: Home, show: Display) -> list[MarkedCut]:

@@ -1,7 +1,6 @@
 """``plumbline demo`` and ``warm-up``."""
 
 import tempfile
-from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
@@ -50,17 +49,19 @@ def demo(
 
 def _run(settings: Settings, spec, correct: bool, fresh: bool, host: str) -> None:
     from orchestration import generated
+    from orchestration.feeding import Feeding
     from orchestration.pipeline import Home, beside, run_day
     from orchestration.progress import display
 
     with settings.locked(), display() as show:
         generated.prepare(settings, spec, fresh)
         complete = generated.marked_at_end(generated.open_log(settings), spec)
-        with nullcontext() if complete else beside(settings) as started:
+        if complete:
+            outcome = run_day(Home.open(settings), spec.date, show, host)
+        else:
             stage = show.stage("generate and append", spec.trades + spec.prices)
-            generated.feed_generated(settings, spec, stage.advance)
-            stage.finish()
-            outcome = run_day(Home.open(settings), spec.date, show, host, started)
+            with beside(settings) as started, Feeding(settings, stage) as growing:
+                outcome = run_day(Home.open(settings), spec.date, show, host, started, growing)
         if correct:
             stage = show.stage("correct")
             stage.finish(f"{generated.feed_correction(settings, spec)} events")

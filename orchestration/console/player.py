@@ -10,12 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import orjson
 
@@ -27,9 +26,6 @@ from orchestration.errors import UserError
 from orchestration.process import environment, module_command
 from orchestration.settings import Settings
 from streaming.engine.sealing import write_atomically
-
-if TYPE_CHECKING:
-    from streaming.engine.runner import ShardHost
 
 STEP = timedelta(seconds=30)
 """Arrival time that is appended at once."""
@@ -81,26 +77,21 @@ def _alive(settings: Settings) -> Iterator[None]:
 def play(settings: Settings, desk: Settings, day: date) -> None:
     """Until nobody wants it any more."""
     from orchestration.generated import spec_of
-    from orchestration.pipeline import Home, shard_hosts
+    from orchestration.live import LoopJobs
+    from orchestration.pipeline import Home
 
     with settings.locked(), _alive(settings):
         home = Home.open(settings)
         session = _Session(settings, day, spec_of(settings))
-        hosts = shard_hosts(home)
+        jobs = LoopJobs(home.log, home.index)
         while wanted_file(settings).exists():
             moved = session.advance(desk_now(desk))
             last = home.index.refresh() - 1
-            while last >= 0 and _round(hosts, last):
+            while last >= 0 and jobs.step(last):
                 pass  # until no shard moves: a job that takes sealed tables waits for the next cut
             _beat(settings, last)
             if not moved:
                 time.sleep(_IDLE_S)
-
-
-def _round(hosts: "Sequence[Sequence[ShardHost]]", last: int) -> bool:
-    """One step of every shard; whether any moved."""
-    moved = [shard.step(last) for shards in hosts for shard in shards]
-    return any(moved)
 
 
 class _Session:
