@@ -1,7 +1,9 @@
 """Raw JSON events into columns, a whole poll at once; what cannot be read is named, never lost."""
 
 import io
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import orjson
@@ -31,12 +33,17 @@ class Parsed:
     """int64: which messages the table's rows are, ascending."""
     table: pa.Table
     malformed: list[Malformed]
+    source: "tuple[Parsed, int] | None" = None
+    """What this is a part of, and the row there at which it begins."""
+    read: dict[tuple, Any] = field(default_factory=dict)
+    """The columns that somebody has asked for: read once for all parts."""
 
     def part(self, low: int, high: int) -> "Parsed":
         """The messages [low, high), renumbered from 0."""
         first, stop = np.searchsorted(self.rows, [low, high]).tolist()
         bad = [Malformed(item.row - low, item.reason, item.detail) for item in self.malformed if low <= item.row < high]
-        return Parsed(self.rows[first:stop] - low, self.table.slice(first, stop - first), bad)
+        whole, begin = self.source or (self, 0)
+        return Parsed(self.rows[first:stop] - low, self.table.slice(first, stop - first), bad, (whole, begin + first))
 
     def followed_by(self, other: "Parsed", messages: int) -> "Parsed":
         """This one's ``messages`` messages and then the other's."""
@@ -46,31 +53,65 @@ class Parsed:
 
     def whole(self, name: str, absent: int = 0) -> np.ndarray:
         """A numeric column as int64: micros, ppm, whole numbers, microseconds or days since 1970-01-01."""
-        column = self.table.column(name).combine_chunks()
-        if pa.types.is_decimal(column.type):
-            values = decimal_to_int64(column)
-        elif pa.types.is_temporal(column.type):
-            values = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
-            values = values // 86_400 if column.type == _JSON_DAY else values
-        else:
-            values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
-        return np.where(self.absent(name), absent, values) if column.null_count and absent else values
+        return self._column(_whole, name, absent)
 
     def absent(self, name: str) -> np.ndarray:
-        return pc.is_null(self.table.column(name)).to_numpy()
+        return self._column(_absent, name)
 
     def text(self, name: str) -> pa.Array:
         """A text column, empty where absent."""
-        return pc.fill_null(self.table.column(name).combine_chunks(), "")
+        return self._column(_text, name)
 
     def flag(self, name: str, absent: bool) -> np.ndarray:
-        return pc.fill_null(self.table.column(name).combine_chunks(), absent).to_numpy(zero_copy_only=False)
+        return self._column(_flag, name, absent)
 
     def among(self, name: str, values: tuple[str, ...], absent: int = -1) -> np.ndarray:
         """The position of a text among ``values``, int64; -1 when it is none of them, ``absent`` when not given."""
-        found = pc.index_in(self.table.column(name).combine_chunks(), pa.array(values))
-        places = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return np.where(self.absent(name), absent, places)
+        return self._column(_among, name, values, absent)
+
+    def _column(self, read: Callable[..., Any], *arguments: Any) -> Any:
+        """This part's rows of a column that is read for the whole."""
+        whole, begin = self.source or (self, 0)
+        key = (read, *arguments)
+        if key not in whole.read:
+            whole.read[key] = read(whole.table, *arguments)
+        return whole.read[key][begin : begin + len(self.rows)]
+
+
+def _whole(table: pa.Table, name: str, absent: int) -> np.ndarray:
+    column = table.column(name).combine_chunks()
+    if pa.types.is_decimal(column.type):
+        values = decimal_to_int64(column)
+    elif pa.types.is_temporal(column.type):
+        values = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+        values = values // 86_400 if column.type == _JSON_DAY else values
+    else:
+        values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
+    return _shared(np.where(_absent(table, name), absent, values) if column.null_count and absent else values)
+
+
+def _absent(table: pa.Table, name: str) -> np.ndarray:
+    return _shared(pc.is_null(table.column(name)).to_numpy())
+
+
+def _text(table: pa.Table, name: str) -> pa.Array:
+    return pc.fill_null(table.column(name).combine_chunks(), "")
+
+
+def _flag(table: pa.Table, name: str, absent: bool) -> np.ndarray:
+    return _shared(pc.fill_null(table.column(name).combine_chunks(), absent).to_numpy(zero_copy_only=False))
+
+
+def _among(table: pa.Table, name: str, values: tuple[str, ...], absent: int) -> np.ndarray:
+    found = pc.index_in(table.column(name).combine_chunks(), pa.array(values))
+    places = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return _shared(np.where(_absent(table, name), absent, places))
+
+
+def _shared(values: np.ndarray) -> np.ndarray:
+    """Read-only: several parts, and several applications, read it."""
+    values.flags.writeable = False
+    return values
 
 
 _JSON_DAY = pa.timestamp("s")
@@ -149,13 +190,13 @@ def _explain(schema: pa.Schema, payload: bytes, row: int) -> Malformed:
         return Malformed(row, "not JSON", str(error)[:200])
     if not isinstance(value, dict):
         return Malformed(row, "not an object", f"expected an object, found {type(value).__name__}")
-    for field in schema:
-        if value.get(field.name) is not None:
-            single = orjson.dumps({field.name: value[field.name]}) if _dumps(value[field.name]) else b""
+    for item in schema:
+        if value.get(item.name) is not None:
+            single = orjson.dumps({item.name: value[item.name]}) if _dumps(value[item.name]) else b""
             if not single or _read(schema, [single]) is None:
-                expected = _EXPECTED.get(field.type, str(field.type))
+                expected = _EXPECTED.get(item.type, str(item.type))
                 return Malformed(
-                    row, "wrong type", f"{field.name}: expected {expected}, found {value[field.name]!r}"[:200]
+                    row, "wrong type", f"{item.name}: expected {expected}, found {value[item.name]!r}"[:200]
                 )
     return Malformed(row, "not one object", "expected exactly one JSON object without surrounding text")
 

@@ -349,10 +349,19 @@ def _upsert(table: pa.Table, fresh: pa.Table) -> pa.Table:
 
 def _last_by(table: pa.Table, key: list[str]) -> pa.Table:
     """The last row of each key, sorted by key."""
-    numbered = table.append_column("row", pa.array(np.arange(table.num_rows)))
-    last = numbered.group_by(key).aggregate([("row", "max")]).column("row_max")
-    kept = table.take(last.combine_chunks() if last.num_chunks != 1 else last.chunk(0))
-    return kept.take(pc.sort_indices(kept, [(name, "ascending") for name in key])).combine_chunks()
+    columns = [_ranks(table.column(name)) for name in key]
+    order = np.lexsort(columns[::-1])
+    if not len(order):
+        return table
+    differs = np.any([column[order[1:]] != column[order[:-1]] for column in columns], axis=0)
+    return table.take(pa.array(order[np.append(differs, True)])).combine_chunks()
+
+
+def _ranks(column: pa.ChunkedArray) -> np.ndarray:
+    """Numbers in the order of the values."""
+    if column.type != pa.string():
+        return column.to_numpy()
+    return np.unique(column.to_numpy().astype(str), return_inverse=True)[1]
 
 
 def _bad_text(parsed: Parsed, name: str) -> np.ndarray:

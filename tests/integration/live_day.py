@@ -1,12 +1,11 @@
 """A generated day, embedded and on the real stack: the same events, epochs, jobs and cuts, on two logs."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import orjson
+from waiting import wait_for
 
 from orchestration import generated
 from orchestration.days import MarkedCut, marked_cuts, seal_ready
@@ -17,23 +16,12 @@ from orchestration.jobs.deployment import Deployment
 from orchestration.pipeline import Home, run_jobs, seal
 from orchestration.progress import display
 from orchestration.settings import Settings
-from streaming.demo import DaySpec, generate
+from streaming.demo import Chunk, DaySpec, generate
 from streaming.engine.app import Job
 from streaming.engine.epochs import EPOCHS, EpochIndex, Mark
+from streaming.engine.frames import decode_frames
 from streaming.engine.sealing import CutStore
 from streaming.log import Log
-
-T = TypeVar("T")
-PATIENCE_S = 600  # for progress on a loaded machine; a wait ends as soon as there is some
-
-
-def wait_for(what: str, look: Callable[[], T | None], patience_s: float = PATIENCE_S) -> T:
-    deadline = time.monotonic() + patience_s
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"{what}: not within {patience_s} s"
-        time.sleep(0.2)
-    return found
-
 
 def embedded(folder: Path, spec: DaySpec, marks: Sequence[Mark] | None = None) -> Home:
     """The day run by the bare loop in this process: the undisturbed run that others are compared with."""
@@ -66,17 +54,44 @@ class LiveDay:
             assert jobs.submit(cluster, deployment, name) is None
         return cls(cluster, deployment, spec, log, EpochIndex(log))
 
-    def feed(self, marks: Sequence[Mark] | None = None) -> None:
-        """All events and epochs of the day, while the jobs run."""
-        feed(self.log, self.spec.date, generate(self.spec), generated.announced(self.spec), marks=marks)
+    def feed(self, marks: Sequence[Mark] | None = None, disturb: Sequence[Callable[[], None]] = ()) -> None:
+        """All events and epochs of the day, while the jobs run; what disturbs them comes evenly over the day, each when
+        the part before it has just been fed."""
+        chunks = list(generate(self.spec))
+        after = [(i + 1) * len(chunks) // (len(disturb) + 1) for i in range(len(disturb))]
 
-    @property
-    def committed(self) -> int:
-        """The first epoch that some shard of some job has not committed."""
-        return committed(self.log, self.index, self.deployment.jobs(), self.deployment.shards)
+        def disturbed() -> Iterator[Chunk]:
+            for number, chunk in enumerate(chunks):
+                for now in (act for act, at in zip(disturb, after, strict=True) if at == number):
+                    now()
+                yield chunk
+
+        feed(self.log, self.spec.date, disturbed(), generated.announced(self.spec), marks=marks)
+
+    def progress(self) -> Mapping[str, int]:
+        """The first epoch that is not committed, by writer."""
+        return progress(self.log, self.index, self.deployment.jobs(), self.deployment.shards)
+
+    def passes(self, what: str, epoch: int) -> None:
+        """Wait until every shard of every job has committed what comes before the epoch."""
+        expected = f"{what}: epoch {epoch} committed by all"
+        wait_for(expected, lambda: min(self.progress().values()) >= epoch, found=self.progress)
 
     def caught_up(self) -> None:
-        wait_for("every epoch committed", lambda: self.committed >= self.index.end > 0)
+        self.index.refresh()
+        assert self.index.end > 0
+        self.passes("the whole day", self.index.end)
+
+    def assert_published_once(self) -> None:
+        """Every topic between two jobs has each epoch exactly once, in order."""
+        for job in self.deployment.jobs():
+            for topic in sorted(job.publish):
+                for shard in range(self.deployment.shards if job.sharded else 1):
+                    payloads = self.log.read(topic, shard, 0, self.log.end(topic, shard)).payloads
+                    spans = [(frame.first, frame.last) for frame in decode_frames(payloads)]
+                    where = f"{topic}/{shard}: an epoch twice, or a gap"
+                    assert [first for first, _ in spans[1:]] == [last + 1 for _, last in spans[:-1]], where
+                    assert (spans[0][0], spans[-1][1]) == (0, self.index.end - 1), where
 
     def seal(self, folder: Path) -> list[MarkedCut]:
         """What the sealer does beside the jobs."""
@@ -90,10 +105,10 @@ class LiveDay:
             jobs.cancel(self.cluster, name)
 
 
-def committed(log: Log, index: EpochIndex, of: tuple[Job, ...], shards: int) -> int:
+def progress(log: Log, index: EpochIndex, of: tuple[Job, ...], shards: int) -> Mapping[str, int]:
     index.refresh()
     writers = [f"{job.name}-{shard}" for job in of for shard in range(shards if job.sharded else 1)]
-    return min(index.number_at(log.progress_of(writer).get((EPOCHS, 0), 0)) for writer in writers)
+    return {writer: index.number_at(log.progress_of(writer).get((EPOCHS, 0), 0)) for writer in writers}
 
 
 def manifests(store: Path) -> Mapping[str, Mapping]:

@@ -1,4 +1,4 @@
-"""The real stack for tests: one for the whole session, started when the first test asks for it.
+"""The real stack for tests: one for the whole session, started when the first test asks for it, and gone after it.
 
 `from stack_fixture import stack` in `conftest.py` makes the fixture known to every test of this folder.
 """
@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import janitor
 import pytest
 
 from orchestration.stack import control
 from orchestration.stack.artifacts import missing_tools
 from orchestration.stack.plan import Endpoints, Plan
+from orchestration.stack.processes import marked
+
+DATA: pytest.StashKey[Path] = pytest.StashKey()
+"""Of the session's stack, in the configuration's stash."""
 
 SETTINGS = """
 [flink.jvm]  # up to nine jobs at once, where the default is for three
@@ -66,13 +71,18 @@ def require_tools() -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Kafka, Flink and workers from nothing, stopped and gone after the session."""
+def stack(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Kafka, Flink and workers from nothing, stopped and gone after the session, however it ends."""
     require_tools()
     data, settings = tmp_path_factory.mktemp("stack"), tmp_path_factory.mktemp("settings") / "settings.toml"
     settings.write_text(SETTINGS, encoding="utf-8")
-    found = control.up(data, settings)
-    try:
-        yield RunningStack(data, found)
-    finally:
-        control.down(data)
+    with janitor.watched():
+        found = control.up(data, settings)
+        pytestconfig.stash[DATA] = data
+        stack_id = control.running_plan(data).stack_id
+        try:
+            yield RunningStack(data, found)
+        finally:
+            control.down(data)
+            left = [process.cmdline() for process in marked(stack_id)]
+            assert not left, f"expected nothing of the stack, found {left}"

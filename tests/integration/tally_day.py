@@ -62,10 +62,12 @@ def fill(log: Log, stop: int, shards: int, cut: Callable[[int], str] = cut_at) -
 class SteadyFeed:
     """Epochs appended one after the other until it is stopped, whatever happens to the broker."""
 
-    def __init__(self, open_log: Callable[[], Log], shards: int, begin: int, epochs_per_s: float):
+    def __init__(
+        self, open_log: Callable[[], Log], shards: int, begin: int, epochs_per_s: float, at_once: int = 1
+    ):
         self.count = begin
         """The epochs that are surely there."""
-        self._open, self._shards, self._pause_s = open_log, shards, 1 / epochs_per_s
+        self._open, self._shards, self._at_once, self._pause_s = open_log, shards, at_once, at_once / epochs_per_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -82,8 +84,8 @@ class SteadyFeed:
             log = self._open()
             try:
                 while not self._stopping.wait(self._pause_s):
-                    fill(log, self.count + 1, self._shards)
-                    self.count += 1
+                    fill(log, self.count + self._at_once, self._shards)
+                    self.count += self._at_once
             except LogError:
                 time.sleep(0.5)  # the broker is away; what was under way is settled by the next writer
             finally:

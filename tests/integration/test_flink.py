@@ -13,14 +13,15 @@ import pytest
 import requests
 import tally
 import tally_day
+import victims
 from confluent_kafka.admin import AdminClient
-from live_day import committed, wait_for
+from live_day import progress
 from stack_fixture import RunningStack
+from waiting import wait_for
 
 from orchestration.errors import UserError
 from orchestration.jobs import control as jobs
 from orchestration.jobs.control import Cluster
-from orchestration.stack import control
 from orchestration.stack import jobs as stack_jobs
 from streaming.engine.beam import HostedJob, JobReference, Polling
 from streaming.engine.epochs import EpochIndex
@@ -36,49 +37,10 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(900 + EACH_KILL_S * KILLS)]
 NAME = "tallying"
 SHARDS = 4
 EPOCHS_PER_S = 8.0
-VICTIMS = ("python worker",) * 10 + ("taskmanager-1",) * 4 + ("jobmanager", "job-server", "kafka") * 2
+VICTIMS = (victims.WORKER,) * 10 + ("taskmanager-1",) * 4 + ("jobmanager", "job-server", "kafka") * 2
 """Of twenty kills; all but the worker's bring their own restart, so they take longer."""
 ZOMBIE_S = 30.0
 COMPACTION_BYTES = 16_384
-
-
-class Tallying:
-    """The tally job on the stack, under a prefix of its own."""
-
-    def __init__(self, stack: RunningStack, function: str = "job"):
-        self.stack, self._function = stack, f"tests.integration.tally:{function}"
-        self.cluster = Cluster(stack.data, f"{uuid4().hex[:8]}.")
-        self.log = self.cluster.log()
-        self.log.create(tally_day.topics(SHARDS))
-        self.index = EpochIndex(self.log)
-
-    def submit(self, parallelism: int = 2) -> str | None:
-        polling = Polling(epochs_max=3, pause_s=0.01)  # many polls, so that a kill meets each of their steps
-        reference = JobReference(self._function, {})
-        made = HostedJob(self.cluster.log_spec, reference, SHARDS, None, polling, compaction_bytes=COMPACTION_BYTES)
-        return jobs.request(self.cluster, NAME, made, parallelism)
-
-    @property
-    def committed(self) -> int:
-        return committed(self.log, self.index, (tally.job(),), SHARDS)
-
-    def passes(self, what: str, epoch: int) -> None:
-        wait_for(what, lambda: self.committed >= epoch, EACH_KILL_S)
-
-    def kill(self, victim: str) -> None:
-        os.kill(self.pid(victim), signal.SIGKILL)
-
-    def pid(self, victim: str) -> int:
-        found = control.status(self.stack.data)
-        assert found is not None
-        pids = {service["name"]: service["pid"] for service in found.services}
-        if victim in pids:
-            return pids[victim]
-        workers = wait_for("a worker", lambda: psutil.Process(pids["worker-pool-1"]).children())
-        return workers[-1].pid
-
-    def published(self, count: int) -> tuple[list, list]:
-        return tally_day.published(self.log, SHARDS, count)
 
 
 @pytest.fixture
@@ -87,15 +49,6 @@ def tallying(stack: RunningStack) -> Iterator[Tallying]:
     yield made
     jobs.cancel(made.cluster, NAME)
     made.log.close()
-
-
-def undisturbed(folder: Path, count: int) -> tuple[list, list]:
-    """What the bare loop gives for so many epochs."""
-    log = FilesLog(folder)
-    tally_day.fill(log, count, SHARDS)
-    index = EpochIndex(log)
-    run_bounded([ShardHost(log, index, tally.job(), shard, SHARDS) for shard in range(SHARDS)], count - 1)
-    return tally_day.published(log, SHARDS, count)
 
 
 def test_kills_at_random_moments_under_load_leave_every_epoch_exactly_once(tallying: Tallying, tmp_path: Path) -> None:
@@ -194,37 +147,6 @@ def test_progress_without_state_and_state_without_progress_are_refused_by_name(t
     assert state != "FINISHED"
     assert "LostProgressError: tallying-" in cause
     assert "expected epoch 0 to be next, found 10" in cause
-
-
-@pytest.mark.parametrize("seconds", [75, pytest.param(1_800, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)])])
-def test_the_size_of_checkpoints_stays_flat_under_steady_input(tallying: Tallying, capsys, seconds: int) -> None:
-    tally_day.fill(tallying.log, 10, SHARDS)
-    tallying.submit()
-    tallying.passes("the first epochs", 10)
-    sizes: dict[int, tuple[float, int]] = {}
-    begin = time.monotonic()
-    with tally_day.SteadyFeed(tallying.cluster.log, SHARDS, 10, EPOCHS_PER_S) as feed:
-        while time.monotonic() - begin < seconds:
-            time.sleep(1)
-            for made in completed_checkpoints(tallying):
-                sizes.setdefault(made["id"], (time.monotonic() - begin, made["checkpointed_size"]))
-    tallying.passes("everything", feed.count)
-    at, size = (np.array(column, float) for column in zip(*(sizes[i] for i in sorted(sizes)), strict=True))
-    slope = np.polyfit(at, size, 1)[0] * 60
-    with capsys.disabled():
-        print(
-            f"\n{len(size)} checkpoints, {seconds} s: {size.min():,.0f} to {size.max():,.0f} bytes, {slope:+,.0f}/min"
-        )
-    third = len(size) // 3
-    assert third >= 3
-    grown = size[-third:].max() - size[:third].max()
-    assert grown <= SHARDS * COMPACTION_BYTES, "what is kept beside the base is bounded for each shard"
-
-
-def completed_checkpoints(tallying: Tallying) -> list[dict]:
-    spec = next(spec for spec in stack_jobs.wanted(tallying.stack.plan.paths) if spec.name == NAME)
-    answer = requests.get(f"{tallying.stack.flink_rest}/jobs/{spec.job_id}/checkpoints", timeout=10).json()
-    return [made for made in answer["history"] if made["status"] == "COMPLETED"]
 
 
 def test_stopping_a_job_that_does_not_run_is_refused(stack: RunningStack) -> None:

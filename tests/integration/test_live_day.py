@@ -1,15 +1,25 @@
-"""The demo day live through Kafka and Flink: every digest as embedded, and a certificate with three sides."""
+"""The demo day live through Kafka and Flink, its jobs killed under load: every digest as embedded, and a certificate
+with three sides."""
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import openpyxl
 import pytest
+import requests
+import victims
 from click.testing import CliRunner
-from live_day import LiveDay, embedded, manifests, wait_for
+from live_day import LiveDay, embedded, manifests
 from stack_fixture import RunningStack
+from waiting import wait_for
 
 import reports
 from orchestration.cli import plumbline
@@ -17,13 +27,19 @@ from orchestration.jobs.control import Cluster
 from orchestration.jobs.deployment import load_deployment
 from orchestration.jobs.replay import replay_on_flink
 from orchestration.pipeline import Home
+from orchestration.stack.paths import paths_under
+from orchestration.stack.ports import assign_ports
 from streaming.cuts import open_cut
 from streaming.demo import DaySpec
 from streaming.engine.replay import certify, replay
 from streaming.engine.sealing import CutStore
 from streaming.schema.raw import FEEDS
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
+KILLS = max(4, int(os.environ.get("KILLS", "20")) // 10)
+SEED = int(os.environ.get("SEED", "5"))
+VICTIMS = (victims.WORKER, "taskmanager-1", "jobmanager", victims.WORKER)
+
+pytestmark = [pytest.mark.stack, pytest.mark.kills, pytest.mark.timeout(2400 + 600 * KILLS)]
 
 CUTS = 15
 SIZES = [(6, 600, 2_500), pytest.param((20, 5_000, 20_000), marks=pytest.mark.soak)]
@@ -42,48 +58,116 @@ def home(spec: DaySpec, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def live(spec: DaySpec, stack: RunningStack) -> Iterator[LiveDay]:
-    """The day, wholly through Kafka and Flink; the jobs run on."""
+    """The day, wholly through Kafka and Flink, with kills while a part just fed is worked on; the jobs run on."""
     day = LiveDay.submitted(Cluster(stack.data, f"{uuid4().hex[:8]}."), load_deployment(), spec)
-    day.feed()
-    day.caught_up()
-    yield day
-    day.stop()
+    try:
+        day.feed(disturb=kills(day))
+        day.caught_up()
+        yield day
+    finally:
+        day.stop()
+
+
+def kills(day: LiveDay) -> list[Callable[[], None]]:
+    """A kill each at a random moment, and then the wait until everything fed has come through."""
+    random = np.random.default_rng(SEED)
+    chosen = [VICTIMS[i % len(VICTIMS)] for i in range(KILLS)]
+    random.shuffle(chosen)
+
+    def disturbance(number: int, victim: str) -> Callable[[], None]:
+        def disturb() -> None:
+            day.passes("the first epoch", 1)
+            fed = day.index.refresh()
+            time.sleep(float(random.uniform(0, 2)))
+            victims.kill(day.cluster.data, victim, random)
+            day.passes(f"what was fed before kill {number} of {KILLS}, of {victim}", fed)
+
+        return disturb
+
+    return [disturbance(number, victim) for number, victim in enumerate(chosen, 1)]
 
 
 @pytest.fixture(scope="module")
 def store(live: LiveDay, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cuts of the live day, sealed."""
+    """The cuts of the live day, sealed by the command beside the jobs."""
     folder = tmp_path_factory.mktemp("live") / "store"
-    assert len(live.seal(folder)) == CUTS
+    with command("jobs", "seal", *at(live), "--store", str(folder)):
+        sealed = folder / "cuts"
+        wait_for("every cut sealed", lambda: len(list(sealed.rglob("manifest.json"))) == CUTS, found=live.cuts)
     return folder
 
 
-def test_every_cut_has_the_digests_of_the_embedded_run(home: Home, store: Path) -> None:
+@contextmanager
+def command(*arguments: str) -> Iterator[subprocess.Popen]:
+    """A command that works until it is stopped."""
+    with subprocess.Popen([sys.executable, "-m", "orchestration.cli", *arguments]) as process:
+        try:
+            yield process
+            assert process.poll() is None, f"{arguments}: ended by itself, exit code {process.poll()}"
+        finally:
+            process.terminate()
+
+
+def at(live: LiveDay) -> list[str]:
+    return ["--data", str(live.cluster.data), "--prefix", live.cluster.prefix]
+
+
+def test_every_cut_has_the_digests_of_the_embedded_run_whatever_was_killed(home: Home, store: Path) -> None:
     expected = manifests(home.settings.store)
     assert len(expected) == CUTS
     assert all(manifest["tables"] and manifest["states"] for manifest in expected.values())
     assert manifests(store) == expected
 
 
-def test_the_jobs_are_listed_with_lag_work_and_checkpoints(home: Home, live: LiveDay, store: Path) -> None:
-    at = ["--data", str(live.cluster.data), "--prefix", live.cluster.prefix]
-    wait_for("a checkpoint of each job", lambda: listed(at, "list").count("checkpoint ") == len(live.deployment.apps))
-    shown = listed(at, "list")
+def test_every_epoch_was_published_exactly_once_whatever_was_killed(live: LiveDay) -> None:
+    live.assert_published_once()
+
+
+def test_the_jobs_are_listed_with_lag_work_and_checkpoints(live: LiveDay) -> None:
+    wait_for(
+        "a checkpoint of each job", lambda: listed(live, "list").count("checkpoint ") == len(live.deployment.apps)
+    )
+    shown = listed(live, "list")
     for job in live.deployment.apps:
         assert re.search(rf"^{job} +RUNNING", shown, re.MULTILINE)
     shards = [line for line in shown.splitlines() if line.startswith("  shard")]
     assert len(shards) == 4, "two of the accounts, one each of market and firm"
     assert all(re.search(r"lag +0 offsets +0 epochs +0\.0 s +0 rows/s +transaction +\d", line) for line in shards)
-    told = dict(re.findall(r"^(\w+\{[^}]*\}) (\S+)$", listed(at, "metrics"), re.MULTILINE))
+
+
+def test_metrics_count_every_event_once_whatever_was_killed_and_are_served_to_prometheus(
+    home: Home, live: LiveDay, store: Path, tmp_path: Path
+) -> None:
+    told = metrics(listed(live, "metrics"))
     accounts = next(job for job in live.deployment.jobs() if job.name == "accounts")
     for shard in range(2):
         of_shard = f'{{job="accounts",shard="{shard}"}}'
         spans = [live.log.read(topic, shard, 0, live.log.end(topic, shard)) for topic in accounts.raw_inputs]
-        events = sum(len(span.payloads) for span in spans)
-        assert float(told[f"plumbline_rows_total{of_shard}"]) == events
-        assert float(told[f"plumbline_transaction_ms{of_shard}"]) > 0
-    refused = sum(float(value) for name, value in told.items() if name.startswith("plumbline_quarantined_total"))
+        assert told[f"plumbline_rows_total{of_shard}"] == sum(len(span.payloads) for span in spans)
+        assert told[f"plumbline_transaction_ms{of_shard}"] > 0
+    refused = sum(value for name, value in told.items() if name.startswith("plumbline_quarantined_total"))
     assert refused == open_cut(store, f"{home.index[0].day}/eod").table("quarantine").num_rows
+
+    port = assign_ports({"metrics": 0}, paths_under(tmp_path))["metrics"]
+    with command("jobs", "metrics", "--serve", str(port), *at(live)):
+        served = wait_for("an answer to Prometheus", lambda: scraped(port))
+    assert served.keys() == told.keys()
+    for job in live.deployment.apps:
+        assert served[f'plumbline_job_running{{job="{job}"}}'] == 1
+        assert served[f'plumbline_checkpoint_bytes{{job="{job}"}}'] > 0
+    counters = {name for name in told if name.startswith(("plumbline_rows", "plumbline_quarantined", "plumbline_lag"))}
+    assert {name: served[name] for name in counters} == {name: told[name] for name in counters}
+
+
+def metrics(text: str) -> dict[str, float]:
+    return {name: float(value) for name, value in re.findall(r"^(plumbline\w+\{[^}]*\}) (\S+)$", text, re.MULTILINE)}
+
+
+def scraped(port: int) -> dict[str, float] | None:
+    try:
+        return metrics(requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text)
+    except requests.ConnectionError:
+        return None
 
 
 def test_the_workbooks_have_the_cells_of_the_embedded_run_except_the_logs_own_offsets(
@@ -110,8 +194,8 @@ def is_offset(of: Mapping[tuple[str, int, int], object], sheet: str, row: int, c
     return sheet == "Quarantine" and "Offset" in (of.get((sheet, above, column)) for above in range(1, row))
 
 
-def listed(at: list[str], command: str) -> str:
-    ended = CliRunner().invoke(plumbline, ["jobs", command, *at], catch_exceptions=False)
+def listed(live: LiveDay, command: str) -> str:
+    ended = CliRunner().invoke(plumbline, ["jobs", command, *at(live)], catch_exceptions=False)
     assert ended.exit_code == 0, ended.output
     return ended.output
 
