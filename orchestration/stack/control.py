@@ -226,12 +226,13 @@ def _supervisor(plan: Plan) -> psutil.Process | None:
 
 
 def _memory_mb(service: Mapping[str, Any], plan: Plan) -> float:
-    """Resident memory of a service and all its children; 0 when it has just ended."""
+    """Memory of a service and all its children, shared pages counted once; 0 when it has just ended."""
     root = Identity(service["pid"], service["started"]).find(plan.stack_id)
     total = 0
     with contextlib.suppress(psutil.Error):
         for process in [root, *root.children(recursive=True)] if root else []:
-            total += process.memory_info().rss
+            used = process.memory_full_info()
+            total += getattr(used, "pss", used.rss)
     return round(total / (1 << 20), 1)
 
 

@@ -23,6 +23,7 @@ from streaming.engine.frames import decode_frames
 from streaming.engine.sealing import CutStore
 from streaming.log import Log
 
+
 def embedded(folder: Path, spec: DaySpec, marks: Sequence[Mark] | None = None) -> Home:
     """The day run by the bare loop in this process: the undisturbed run that others are compared with."""
     settings = Settings(folder / "home", folder / "out")

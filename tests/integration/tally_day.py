@@ -62,9 +62,7 @@ def fill(log: Log, stop: int, shards: int, cut: Callable[[int], str] = cut_at) -
 class SteadyFeed:
     """Epochs appended one after the other until it is stopped, whatever happens to the broker."""
 
-    def __init__(
-        self, open_log: Callable[[], Log], shards: int, begin: int, epochs_per_s: float, at_once: int = 1
-    ):
+    def __init__(self, open_log: Callable[[], Log], shards: int, begin: int, epochs_per_s: float, at_once: int = 1):
         self.count = begin
         """The epochs that are surely there."""
         self._open, self._shards, self._at_once, self._pause_s = open_log, shards, at_once, at_once / epochs_per_s

@@ -18,7 +18,7 @@ from streaming.apps import chain
 from streaming.demo import DaySpec
 from streaming.engine.epochs import Mark
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
 
 APART = {
     "reference": ("reference",),
@@ -58,13 +58,13 @@ def test_random_cuts_through_nine_jobs_topic_to_topic_match(
 ) -> None:
     spec = DaySpec(accounts=size[0], trades=size[1], prices=size[2])
     marks = random_marks(spec.date, cuts, price_sets, seed=cuts)
-    expected = manifests(embedded(tmp_path, spec, marks).settings.store)
-    assert len(expected) == cuts
     deployment = Deployment(APART, dict.fromkeys(APART, 1), chain.SHARDS)
     assert len(deployment.jobs()) >= 8
     day = LiveDay.submitted(Cluster(stack.data, f"{uuid4().hex[:8]}."), deployment, spec)
     try:
         day.feed(marks)
+        expected = manifests(embedded(tmp_path, spec, marks).settings.store)
+        assert len(expected) == cuts
         day.caught_up()
     finally:
         day.stop()

@@ -3,11 +3,8 @@ with three sides."""
 
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +15,7 @@ import requests
 import victims
 from click.testing import CliRunner
 from live_day import LiveDay, embedded, manifests
+from programs import command
 from stack_fixture import RunningStack
 from waiting import wait_for
 
@@ -90,22 +88,11 @@ def kills(day: LiveDay) -> list[Callable[[], None]]:
 @pytest.fixture(scope="module")
 def store(live: LiveDay, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cuts of the live day, sealed by the command beside the jobs."""
-    folder = tmp_path_factory.mktemp("live") / "store"
-    with command("jobs", "seal", *at(live), "--store", str(folder)):
-        sealed = folder / "cuts"
-        wait_for("every cut sealed", lambda: len(list(sealed.rglob("manifest.json"))) == CUTS, found=live.cuts)
-    return folder
-
-
-@contextmanager
-def command(*arguments: str) -> Iterator[subprocess.Popen]:
-    """A command that works until it is stopped."""
-    with subprocess.Popen([sys.executable, "-m", "orchestration.cli", *arguments]) as process:
-        try:
-            yield process
-            assert process.poll() is None, f"{arguments}: ended by itself, exit code {process.poll()}"
-        finally:
-            process.terminate()
+    folder = tmp_path_factory.mktemp("live")
+    said, sealed = folder / "said", folder / "store" / "cuts"
+    with command("jobs", "seal", *at(live), "--store", str(folder / "store"), output=said):
+        wait_for("every cut sealed", lambda: len(list(sealed.rglob("manifest.json"))) == CUTS, found=said.read_text)
+    return folder / "store"
 
 
 def at(live: LiveDay) -> list[str]:
@@ -124,9 +111,7 @@ def test_every_epoch_was_published_exactly_once_whatever_was_killed(live: LiveDa
 
 
 def test_the_jobs_are_listed_with_lag_work_and_checkpoints(live: LiveDay) -> None:
-    wait_for(
-        "a checkpoint of each job", lambda: listed(live, "list").count("checkpoint ") == len(live.deployment.apps)
-    )
+    wait_for("a checkpoint of each job", lambda: listed(live, "list").count("checkpoint ") == len(live.deployment.apps))
     shown = listed(live, "list")
     for job in live.deployment.apps:
         assert re.search(rf"^{job} +RUNNING", shown, re.MULTILINE)
@@ -149,8 +134,9 @@ def test_metrics_count_every_event_once_whatever_was_killed_and_are_served_to_pr
     assert refused == open_cut(store, f"{home.index[0].day}/eod").table("quarantine").num_rows
 
     port = assign_ports({"metrics": 0}, paths_under(tmp_path))["metrics"]
-    with command("jobs", "metrics", "--serve", str(port), *at(live)):
-        served = wait_for("an answer to Prometheus", lambda: scraped(port))
+    said = tmp_path / "said"
+    with command("jobs", "metrics", "--serve", str(port), *at(live), output=said):
+        served = wait_for("an answer to Prometheus", lambda: scraped(port), found=said.read_text)
     assert served.keys() == told.keys()
     for job in live.deployment.apps:
         assert served[f'plumbline_job_running{{job="{job}"}}'] == 1
@@ -166,7 +152,7 @@ def metrics(text: str) -> dict[str, float]:
 def scraped(port: int) -> dict[str, float] | None:
     try:
         return metrics(requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text)
-    except requests.ConnectionError:
+    except requests.RequestException:
         return None
 
 

@@ -4,40 +4,28 @@ import json
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
+import numpy as np
 import psutil
 import pytest
+import victims
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 from stack_fixture import RunningStack, require_tools
 from ticking_pipeline import KEYS
+from waiting import wait_for
 
 from orchestration.stack import control, jobs
 from orchestration.stack.errors import StackError
 from orchestration.stack.ports import is_free
 from orchestration.stack.processes import marked
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.kills, pytest.mark.timeout(2400)]
 
-T = TypeVar("T")
 TOPIC = "ticks"
 LONGEST_TRANSACTION_MS = 45_000  # the client's own default of 60 s is refused
-VICTIMS = ["python worker", "worker-pool-1", "taskmanager-1", "job-server", "kafka", "jobmanager"]
-PATIENCE_S = 240  # for progress on a loaded machine; a wait ends as soon as there is some
-
-
-def wait_for(what: str, look: Callable[[], T | None]) -> T:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        found = look()
-        if found is not None:
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"{what}: not within {PATIENCE_S} s")
+VICTIMS = [victims.WORKER, "worker-pool-1", "taskmanager-1", "job-server", "kafka", "jobmanager"]
 
 
 def create_topic(bootstrap_servers: str, name: str, partitions: int) -> None:
@@ -156,19 +144,12 @@ def test_a_second_submission_of_a_running_job_is_refused(ticking: RunningStack) 
         jobs.request(ticking.plan.paths, spec)
 
 
-@pytest.mark.parametrize(
-    "victim", ["python worker", "worker-pool-1", "taskmanager-1", "job-server", "kafka", "jobmanager"]
-)
+@pytest.mark.parametrize("victim", VICTIMS)
 def test_a_killed_process_is_restarted_and_the_job_goes_on_from_its_checkpoint(
     ticking: RunningStack, victim: str
 ) -> None:
     before, counted = pids(ticking), last_counts(ticking)
-    if victim == "python worker":
-        pool = psutil.Process(before["worker-pool-1"])
-        target = pool.children()[0].pid
-    else:
-        target = before[victim]
-    os.kill(target, signal.SIGKILL)
+    target = victims.kill(ticking.data, victim, np.random.default_rng(len(victim)))
 
     def restarted() -> bool | None:
         found = control.status(ticking.data)
