@@ -83,7 +83,7 @@ def _nearest(home: Home, epoch: Epoch) -> Start:
 def _replayed(home: Home, epoch: Epoch, start: Start) -> dict[str, pa.Table]:
     shards = home.log.topics()["trades"]
     with rerun(home, epoch, all_but(), start) as again:
-        return again.tables((job, range(shards if job.sharded else 1)) for job in chain.jobs())
+        return again.tables((job, job.shards(shards)) for job in chain.jobs())
 
 
 def _of_account(table: pa.Table, account: str) -> pa.Table:

@@ -38,10 +38,7 @@ class LiveJobs(Protocol):
 def shard_hosts(log: FilesLog, index: EpochIndex) -> list[list[ShardHost]]:
     """Every shard of every live job, upstream first, where its progress stands. They fence off any others."""
     shards = log.topics()["trades"]
-    return [
-        [ShardHost(log, index, job, shard, shards) for shard in range(shards if job.sharded else 1)]
-        for job in chain.jobs()
-    ]
+    return [[ShardHost(log, index, job, shard, shards) for shard in job.shards(shards)] for job in chain.jobs()]
 
 
 class LoopJobs:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -156,7 +156,7 @@ def seal(home: Home, show: Display) -> list[MarkedCut]:
 def prove(home: Home, day: date, show: Display, name: str | None = None) -> list[Mapping]:
     """Replay sealed cuts of a day and certify them again: all from its opening, or the one called ``name``."""
     wanted, start = to_prove(home, day, name)
-    with proving(home.settings, Task([(cut.id, cut.version) for cut in wanted], start)) as proof:
+    with proving(home.settings, Task([(cut.id, cut.version) for cut in wanted], start, apart=True)) as proof:
         return _certify(home, proof, wanted, show)
 
 
@@ -188,7 +188,7 @@ def certify(home: Home, day: date, show: Display) -> list[Mapping]:
     cuts = [cut for cut in newest_versions(home.cuts(day)) if cut.version in home.store.versions(cut.id)]
     unproved = [cut for cut in cuts if _proof(home, cut) is None]
     if unproved:
-        with proving(home.settings, _task(home, unproved)) as proof:
+        with proving(home.settings, replace(_task(home, unproved), apart=True)) as proof:
             _certify(home, proof, unproved, show)
     return [found for cut in cuts if (found := _proof(home, cut)) is not None]
 

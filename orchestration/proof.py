@@ -37,15 +37,18 @@ class Task:
 
     cuts: Sequence[tuple[str, int]]
     start: tuple[str, int] | None = None
+    apart: bool = False
+    """Each shard in a process of its own: sooner done where nothing else is at work."""
 
     def encode(self) -> str:
-        return orjson.dumps({"cuts": self.cuts, "start": self.start}).decode()
+        return orjson.dumps({"cuts": self.cuts, "start": self.start, "apart": self.apart}).decode()
 
     @classmethod
     def decode(cls, text: str) -> "Task":
         task = orjson.loads(text)
         start = task["start"]
-        return cls([(cut, version) for cut, version in task["cuts"]], (start[0], start[1]) if start else None)
+        cuts = [(cut, version) for cut, version in task["cuts"]]
+        return cls(cuts, (start[0], start[1]) if start else None, task["apart"])
 
 
 def certificate(store: Path, cut: str, version: int) -> Mapping | None:
@@ -158,6 +161,7 @@ def main(log_folder: str, store_folder: str, scratch: str) -> None:
     caller = _Caller()
 
     from orchestration.days import marked_cuts
+    from orchestration.replaying import replay_apart
     from streaming.apps import chain
     from streaming.engine.epochs import EpochIndex
     from streaming.engine.replay import ReplayLog, certify, replay
@@ -172,7 +176,8 @@ def main(log_folder: str, store_folder: str, scratch: str) -> None:
     epochs = [by_version[cut, version] for cut, version in task.cuts]
     start = (store, *task.start) if task.start else None
     computed = []
-    for replayed in replay(log, jobs, epochs, folder, start, EPOCHS_MAX, EVENTS_MAX):
+    run = replay_apart if task.apart else replay
+    for replayed in run(log, jobs, epochs, folder, start, EPOCHS_MAX, EVENTS_MAX):
         computed.append(replayed.without_rows())
         _say({"computed": replayed.id})
     _say({"waiting": True})

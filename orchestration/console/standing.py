@@ -70,7 +70,7 @@ def shards(home: "Home") -> list[tuple[str, int]]:
 
     home.index.refresh()
     count = home.log.topics()["trades"]
-    names = [f"{job.name}-{shard}" for job in chain.jobs() for shard in range(count if job.sharded else 1)]
+    names = [f"{job.name}-{shard}" for job in chain.jobs() for shard in job.shards(count)]
     return [(name, home.index.number_at(home.log.progress_of(name).get((EPOCHS, 0), 0))) for name in names]
 
 

@@ -68,6 +68,10 @@ class Job:
     def sharded(self) -> bool:
         return self.apps[0].sharded
 
+    def shards(self, count: int) -> range:
+        """Its shards, where accounts lie in ``count`` of them."""
+        return range(count if self.sharded else 1)
+
     @property
     def inputs(self) -> tuple[str, ...]:
         """What comes from outside, in order of first use."""
@@ -84,7 +88,7 @@ class Job:
 
     def topics(self, shards: int) -> dict[str, int]:
         """The topics it writes, with their partitions."""
-        count = shards if self.sharded else 1
+        count = len(self.shards(shards))
         names = [sealed_topic(app.name) for app in self.apps] + [
             app.name for app in self.apps if app.name in self.publish
         ]

@@ -97,20 +97,30 @@ def replay(
 
     ``start``: store, id and version of that cut. One cut at a time: a day's cuts together would fill the memory.
     """
+    mine, index = replay_log(log, jobs, scratch), EpochIndex(log)
     shards = log.topics()["trades"]
-    mine = ReplayLog(log, scratch)
-    for job in jobs:
-        mine.create(job.topics(shards))
-    index = EpochIndex(log)
     index.refresh()
-    hosts = []
-    for job in jobs:
-        states = [sealed_state(job, shard, *start) if start else None for shard in range(shards if job.sharded else 1)]
-        hosts.append([ShardHost(mine, index, job, shard, shards, state) for shard, state in enumerate(states)])
+    hosts = [[replay_host(mine, index, job, shard, start) for shard in job.shards(shards)] for job in jobs]
     for epoch in cuts:
         for of_job in hosts:
             run_bounded(of_job, epoch.number, epochs_max, events_max)
         yield gather(mine, index, jobs, epoch)
+
+
+def replay_log(log: Log, jobs: Sequence[Job], scratch: Path) -> ReplayLog:
+    """The log that a replay of these jobs runs on, with all topics."""
+    mine = ReplayLog(log, scratch)
+    for job in jobs:
+        mine.create(job.topics(log.topics()["trades"]))
+    return mine
+
+
+def replay_host(
+    mine: ReplayLog, index: EpochIndex, job: Job, shard: int, start: tuple[CutStore, str, int] | None
+) -> ShardHost:
+    """A shard of a job on the log of a replay, behind the cut that it starts from."""
+    state = sealed_state(job, shard, *start) if start else None
+    return ShardHost(mine, index, job, shard, mine.topics()["trades"], state)
 
 
 def sealed_state(job: Job, shard: int, store: CutStore, cut: str, version: int) -> ShardState:
@@ -133,7 +143,7 @@ def seed(log: Log, index: EpochIndex, job: Job, shards: int, store: CutStore, cu
     epoch = index[store.epoch(cut, version)]
     progress = {(EPOCHS, 0): index.next_offset(epoch.number + 1)}
     behind = {"position": Position(epoch.number + 1).encode()}  # the offsets of another log say nothing here
-    for shard in range(shards if job.sharded else 1):
+    for shard in job.shards(shards):
         records = []
         for app, blobs in _sealed_blobs(job, shard, store, cut, version).items():
             frame = Frame(epoch.number, epoch.number, {}, {**blobs, **behind})

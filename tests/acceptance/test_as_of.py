@@ -66,7 +66,7 @@ def from_zero(home, numbers: list[int], scratch: Path) -> Iterator[tuple[int, di
     hosts = []
     for job in chain.jobs():
         log.create(job.topics(shards))
-        for shard in range(shards if job.sharded else 1):
+        for shard in job.shards(shards):
             runner = ShardRunner(job, shard, shards)
             hosts.append((runner, StretchReader(log, home.index, job, shard), log.writer(f"{job.name}-{shard}")))
     for number in numbers:

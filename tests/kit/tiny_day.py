@@ -134,7 +134,7 @@ def run(log: FilesLog, jobs: Iterable[Job], epochs_max: int = 1_000, events_max:
     index = EpochIndex(log)
     last = index.refresh() - 1
     for job in jobs:
-        hosts = [ShardHost(log, index, job, shard, SHARDS) for shard in range(SHARDS if job.sharded else 1)]
+        hosts = [ShardHost(log, index, job, shard, SHARDS) for shard in job.shards(SHARDS)]
         run_bounded(hosts, last, epochs_max, events_max)
     return [gather(log, index, jobs, index[number]) for number in index.cuts().values()]
 
