@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -21,13 +22,14 @@ import pyarrow as pa
 
 from orchestration import generated
 from orchestration.days import marked_cuts
+from orchestration.replaying import replay_apart
 from orchestration.settings import Settings
 from streaming.apps import chain
 from streaming.apps.book import BookApp
 from streaming.apps.reference import ReferenceApp
 from streaming.demo import DaySpec
 from streaming.engine.app import Job
-from streaming.engine.epochs import EpochIndex
+from streaming.engine.epochs import Epoch, EpochIndex
 from streaming.engine.frames import decode_frames
 from streaming.engine.replay import ReplayLog, replay
 from streaming.engine.runner import ShardHost, run_bounded
@@ -160,6 +162,11 @@ def folds(trades: pa.Table) -> None:
     line(f"group-by, polars on {threads} threads: the same", n, polars)
 
 
+def digests(run: Callable, log: FilesLog, cuts: list[Epoch], scratch: Path) -> list[dict[str, str]]:
+    """Of every state at every cut."""
+    return [made.state_digests for made in run(log, chain.jobs(), cuts, scratch, None, 20_000, 100_000)]
+
+
 def main() -> None:
     trades, prices = [int(text) for text in sys.argv[1:3]] or [250_000, 500_000]
     with tempfile.TemporaryDirectory() as folder:
@@ -187,12 +194,12 @@ def main() -> None:
         folds(table)
 
         cuts = [cut.epoch for cut in marked_cuts(EpochIndex(log))]
-        found, whole = timed(
-            lambda: [c.id for c in replay(log, chain.jobs(), cuts, Path(folder) / "all", None, 20_000, 100_000)]
-        )
-        line(
-            f"replay of the whole day, {len(found)} cuts, one core", raw, whole, f"{whole - fast:.1f} s behind the book"
-        )
+        replayed = {}
+        for name, run in (("one process", replay), ("a process a shard", replay_apart)):
+            made, seconds = timed(partial(digests, run, log, cuts, Path(folder) / name))
+            line(f"replay, {len(cuts)} cuts, {name}", raw, seconds, f"{seconds - fast:.1f} s behind the book")
+            replayed[name] = made
+        assert replayed["one process"] == replayed["a process a shard"]
         print(f"cores {os.cpu_count()}")
 
 
