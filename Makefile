@@ -60,7 +60,8 @@ soak: $(READY)  ## The long forms of the tests
 	$(PYTEST) -m soak --timeout 7200
 
 chaos: $(WARM)  ## Kill and restart again and again, embedded and on the real stack: make chaos KILLS=300
-	KILLS=$(KILLS) $(PYTEST) tests/acceptance tests/integration/test_flink.py -k "killed or kill or fenced" -m "soak or stack" --timeout 0
+	KILLS=$(KILLS) $(PYTEST) tests/acceptance/test_killed_day.py tests/integration/test_flink.py tests/integration/test_live_day.py \
+		-k "killed or kills_at_random or fenced" -m "soak or stack" --timeout 0
 
 bench: $(WARM)  ## Measured speeds, beside naive loops doing the same work
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

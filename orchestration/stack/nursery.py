@@ -19,6 +19,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -61,7 +62,8 @@ class Nursery:
     def close(self) -> None:
         """Ask for no more workers; those there are live on."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it has died with a request not read
+            self._process.stdin.close()
 
     def reap(self) -> bool:
         """Whether it has ended, and is no zombie any more."""

@@ -114,6 +114,20 @@ class KafkaLog:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise LogError(f"topic {name}: {error.args[0].str()}") from None
+        if fresh:
+            self._await_topics(topics)
+
+    def _await_topics(self, topics: Mapping[str, int]) -> None:
+        """Wait until the broker that is asked shows them: a creation is answered before that."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            seen = self._all_topics()
+            missing = sorted(name for name, partitions in topics.items() if seen.get(name) != partitions)
+            if not missing:
+                return
+            if time.monotonic() > deadline:
+                raise LogError(f"{self!r}: created, but not to be seen after {TIMEOUT_S:.0f} s: {', '.join(missing)}")
+            time.sleep(0.05)
 
     def topics(self) -> Mapping[str, int]:
         return {name: count for name, count in self._all_topics().items() if not name.startswith(_PROGRESS)}

@@ -13,7 +13,7 @@ from streaming.log.opening import LogSpec, open_log
 SECOND = 1_000_000
 
 
-@pytest.fixture(params=["files", pytest.param("kafka", marks=[pytest.mark.stack, pytest.mark.timeout(600)])])
+@pytest.fixture(params=["files", pytest.param("kafka", marks=[pytest.mark.stack, pytest.mark.timeout(1800)])])
 def spec(request, tmp_path) -> LogSpec:
     if request.param == "files":
         return {"kind": "files", "folder": str(tmp_path / "log")}
@@ -167,10 +167,11 @@ def test_a_writer_that_was_taken_over_is_fenced(log, spec, unique):
     assert payloads(log, topic) == [b"1", b"2", b"3"]
 
 
-def _append_for_ever(spec: LogSpec, topic: str, name: str) -> None:
-    log = open_log(spec)
+def _append(spec: LogSpec, topic: str, name: str) -> None:
+    """Until it is killed, or the test is."""
+    log, parent = open_log(spec), multiprocessing.parent_process()
     writer, done = log.writer(name), 0
-    while True:
+    while parent is not None and parent.is_alive():
         writer.commit(
             [Record(topic, p, b"%d" % i, 0) for i in range(done, done + 50) for p in (0, 1)], {(topic, 0): done + 50}
         )
@@ -180,9 +181,7 @@ def _append_for_ever(spec: LogSpec, topic: str, name: str) -> None:
 def test_a_killed_writer_leaves_whole_transactions_only(log, spec, unique):
     topic, name = unique("a"), unique("w")
     log.create({topic: 2})
-    process = multiprocessing.get_context("spawn").Process(
-        target=_append_for_ever, args=(spec, topic, name), daemon=True
-    )
+    process = multiprocessing.get_context("spawn").Process(target=_append, args=(spec, topic, name), daemon=True)
     process.start()
     while log.end(topic, 0) < 500 and process.is_alive():
         pass
@@ -236,7 +235,7 @@ def test_secrets_come_from_the_environment_and_are_not_printed(monkeypatch):
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_two_environments_on_one_cluster_do_not_meet(stack):
     settings = {"bootstrap.servers": stack.bootstrap_servers}
     one, two = (open_log({"kind": "kafka", "settings": settings, "prefix": f"{uuid4().hex[:8]}."}) for _ in range(2))
@@ -249,7 +248,7 @@ def test_two_environments_on_one_cluster_do_not_meet(stack):
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_messages_that_retention_removed_are_refused_by_name(stack, unique):
     from confluent_kafka import TopicPartition
     from confluent_kafka.admin import AdminClient
@@ -269,7 +268,7 @@ def test_messages_that_retention_removed_are_refused_by_name(stack, unique):
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_a_compacted_topic_is_refused_by_name(stack, unique):
     from confluent_kafka import Producer
 
