@@ -20,6 +20,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -48,6 +49,7 @@ HOP_ROWS, HOP_BATCH = 6_000_000, 2_000
 NAIVE_EVENTS, NAIVE_S = 30_000, 30.0
 DOOR_EVENTS = 300_000
 TRADES_PER_S, EPOCH_S = 5_000, 0.2
+PRICE_SETS_S = 60
 WARM_S, MEASURED_S = 15.0, 30.0
 CUSTOMERS = 100
 PATIENCE_S = 600.0
@@ -176,11 +178,15 @@ def now() -> int:
 
 
 class Beat(LiveClock):
-    """The clock, with a price set at each tick: P&L is made where prices are taken."""
+    """The clock, with a price set at the first tick and then as often as the product's."""
+
+    priced = 0
 
     def beat(self) -> None:
         at = max(now(), self.last.time + 1 if self.last else 0)
-        self._marks = [Mark(at, f"{tiny_day.DAY}/{at}")]
+        due = at - self.priced >= PRICE_SETS_S * 1_000_000
+        self._marks = [Mark(at, f"{tiny_day.DAY}/{at}")] if due else []
+        self.priced = at if due else self.priced
         super().advance(at)
 
 
@@ -320,9 +326,9 @@ def fresh(cluster: Cluster, chained: str, kill: bool) -> None:
     pacing.start()
     try:
         time.sleep(WARM_S)
-        begin = now()
+        begin, before = now(), spent(cluster, feeder.pid)
         time.sleep(MEASURED_S)
-        until = now()
+        until, after = now(), spent(cluster, feeder.pid)
         if kill:
             recovery(cluster, ticking, watcher)
     finally:
@@ -336,6 +342,18 @@ def fresh(cluster: Cluster, chained: str, kill: bool) -> None:
     for name in names:
         jobs.cancel(cluster, name)
     report(log, chained, watcher, begin, until)
+    shares = {name: (after[name] - before.get(name, 0.0)) / MEASURED_S for name in after}
+    print(f"  cores in use meanwhile: {', '.join(f'{name} {share:.2f}' for name, share in shares.items())}")
+
+
+def spent(cluster: Cluster, feeder: int | None) -> dict[str, float]:
+    """CPU seconds of every process of the stack with its children, of the feed, and of this one (clock and watcher)."""
+    found = control.status(cluster.data)
+    assert found is not None
+    roots = {service["name"]: service["pid"] for service in found.services} | {"feed": feeder}
+    trees = {name: (root := psutil.Process(pid), *root.children(recursive=True)) for name, pid in roots.items()}
+    trees["clock and watcher"] = (psutil.Process(),)
+    return {name: sum(sum(process.cpu_times()[:2]) for process in tree) for name, tree in trees.items()}
 
 
 def recovery(cluster: Cluster, ticking: Beat, watcher: Watcher) -> None:
@@ -382,7 +400,9 @@ def main(wanted: Sequence[str]) -> None:
             fresh(Cluster(data, "unfused."), "unfused", kill=False)
     finally:
         control.down(data)
-    print("limits: two cores carry the broker, Flink's JVMs, the Python workers, the feed and the watcher at once.")
+    print(
+        f"limits: {os.cpu_count()} cores carry the broker, Flink's JVMs, the Python workers, the feed and the watcher."
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
-from streaming.apps import chain
+from streaming.apps import chain, exposure
 from streaming.engine.app import Job
 from streaming.engine.epochs import Epoch
 from streaming.engine.stretch import Stretch
@@ -33,9 +33,21 @@ CHAINS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 
 
+class EachEpoch(exposure.ExposureApp):
+    """P&L by account after every epoch that moved positions, at the newest price set; the product's after each set."""
+
+    def apply(
+        self, state: exposure.ExposureState, stretch: Stretch
+    ) -> tuple[exposure.ExposureState, Mapping[str, pa.Table]]:
+        state, rows = super().apply(state, stretch)
+        if rows or not state.price_set or not list(stretch.tables("positions", "holdings")):
+            return state, rows
+        return state, {"live": exposure._by_account(state, exposure.position_values(state), codes=True)}
+
+
 def job(chained: str, name: str) -> Job:
     """A job of the freshness benchmark; whatever another job or the watcher reads gets a topic."""
-    by_name = {app.name: app for app in chain.apps()}
+    by_name = {app.name: app for app in chain.apps()} | {"exposure": EachEpoch()}
     apps = tuple(by_name[app] for app in CHAINS[chained][name])
     outside = {app.name for app in apps} - {"book", "positions"} if len(apps) > 1 else {app.name for app in apps}
     return Job(name, apps, frozenset(outside))
