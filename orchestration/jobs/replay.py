@@ -21,7 +21,7 @@ from streaming.engine.sealing import Cut, CutStore, gather
 from streaming.log import Log
 from streaming.log.opening import LogSpec, open_log
 
-POLLING = Polling(epochs_max=1_500, events_max=15_000, pause_s=0.01, patient=True)
+POLLING = Polling(epochs_max=1_500, events_max=15_000, pause_s=0.02, patient=True)
 """Other sizes than those of the live jobs."""
 FINISHED_AFTER_IDLE_MS = 1_000
 STANDSTILL_S = 600.0

@@ -59,11 +59,12 @@ class JobReference:
 
 @dataclass(frozen=True)
 class Polling:
-    """How much one poll takes at most, and how long it may wait where there is nothing."""
+    """How much one poll takes at most, and how long those of all shards together wait where there is nothing."""
 
     epochs_max: int = 20_000
     events_max: int = 100_000
     pause_s: float = 0.0
+    """Of one round over the shards, which share a worker."""
     patient: bool = False
     """A bounded run waits for input that another job is still to write; otherwise it is refused."""
 
@@ -183,7 +184,7 @@ class _Poll(beam.DoFn):
         elif hosted.through is not None and at.epoch <= hosted.through and not polling.patient:
             raise RuntimeError(f"no input reaches epoch {hosted.through}: shard {shard} stands at epoch {at.epoch}")
         else:
-            time.sleep(polling.pause_s)
+            time.sleep(polling.pause_s / hosted.key_count())
         _put(key, reader)
         if hosted.through is None or at.epoch <= hosted.through:
             again.set(Timestamp(0))

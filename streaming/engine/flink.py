@@ -8,8 +8,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from streaming.engine.beam import HostedJob, Polling, as_json, build, from_json
 
-POLLING = Polling(epochs_max=5_000, events_max=50_000, pause_s=0.01)
-"""A bundle must end well within a checkpoint interval; with nothing ready a poll waits as long as a bundle lasts."""
+POLLING = Polling(epochs_max=5_000, events_max=50_000, pause_s=0.02)
+"""A bundle must end well within a checkpoint interval; with nothing ready a round waits as long as a bundle lasts."""
 
 
 def program(hosted: HostedJob) -> list[str]:

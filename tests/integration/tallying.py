@@ -26,9 +26,9 @@ from streaming.log.files import FilesLog
 
 SHARDS = 4
 COMPACTION_BYTES = 16_384
-BUSY = Polling(epochs_max=3, pause_s=0.01)
+BUSY = Polling(epochs_max=3, pause_s=0.02)
 """Many polls, so that a kill meets each of their steps."""
-CALM = Polling(pause_s=0.05)
+CALM = Polling(pause_s=0.2)
 """Leaves the machine to the tests beside it."""
 CALM_EPOCHS_PER_S = 4
 EACH_KILL_S = 600
