@@ -1,6 +1,7 @@
-"""A replay in several processes, each shard of each job in one of its own: they meet on the replay's scratch log.
+"""A replay in as many processes as there are cores: the shards of the jobs are dealt to them, and meet on the replay's
+scratch log.
 
-As a program it replays one shard up to an epoch; it ends with its caller.
+As a program it replays some shards up to an epoch; it ends with its caller.
 """
 
 import os
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -41,14 +42,12 @@ def replay_apart(
     index.refresh()
     begin = (str(start[0].folder.absolute()), *start[1:]) if start else None
     shared = [str(log.folder.absolute()), str(scratch.absolute()), begin, cuts[-1].number, epochs_max, events_max]
-    tasks = {
-        f"{job.name}-{shard}": orjson.dumps([*shared, job.name, shard]).decode()
-        for job in jobs
-        for shard in job.shards(log.topics()["trades"])
-    }
-    with _processes(tasks, scratch) as check:
+    shards = [(job.name, shard) for job in jobs for shard in job.shards(log.topics()["trades"])]
+    count = len(os.sched_getaffinity(0))
+    dealt = [some for some in (shards[place::count] for place in range(count)) if some]
+    with _processes([orjson.dumps([*shared, some]).decode() for some in dealt], scratch) as check:
         for epoch in cuts:
-            while not all(_passed(mine, index, name, epoch) for name in tasks):
+            while not all(_passed(mine, index, f"{job}-{shard}", epoch) for job, shard in shards):
                 check()
                 time.sleep(_IDLE_S)
             yield gather(mine, index, jobs, epoch)
@@ -60,25 +59,25 @@ def _passed(mine: ReplayLog, index: EpochIndex, name: str, epoch: Epoch) -> bool
 
 
 @contextmanager
-def _processes(tasks: Mapping[str, str], scratch: Path) -> Iterator[Callable[[], None]]:
+def _processes(tasks: Sequence[str], scratch: Path) -> Iterator[Callable[[], None]]:
     """A process for each task, ended with the block; gives what raises UserError once one of them is lost."""
-    running: dict[str, tuple[subprocess.Popen, IO[str]]] = {}
+    running: list[tuple[subprocess.Popen, IO[str]]] = []
 
     def check() -> None:
-        for name, (process, errors) in running.items():
+        for process, errors in running:
             if process.poll() not in (None, 0):
                 errors.seek(0)
                 last = errors.read().strip().splitlines()[-1:]
-                raise UserError(f"replay of {name}: the process ended with code {process.returncode}: {''.join(last)}")
+                raise UserError(f"replay: a process ended with code {process.returncode}: {''.join(last)}")
 
     try:
-        for name, task in tasks.items():
-            said = (scratch / f"{name}.errors").open("w+")
+        for place, task in enumerate(tasks):
+            said = (scratch / f"errors-{place}").open("w+")
             command = module_command(__name__, task)
-            running[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, env=environment()), said
+            running.append((subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, env=environment()), said))
         yield check
     finally:
-        for process, errors in running.values():
+        for process, errors in running:
             process.kill()
             process.wait()
             assert process.stdin is not None
@@ -92,15 +91,15 @@ def _end_with_caller() -> None:
 
 
 def main(task: str) -> None:
-    """Replay one shard."""
+    """Replay some shards."""
     threading.Thread(target=_end_with_caller, daemon=True).start()
-    log_folder, scratch, start, through, epochs_max, events_max, job, shard = orjson.loads(task)
+    log_folder, scratch, start, through, epochs_max, events_max, shards = orjson.loads(task)
     log = FilesLog(log_folder)
-    index = EpochIndex(log)
+    mine, index = ReplayLog(log, Path(scratch)), EpochIndex(log)
     begin = (CutStore(start[0]), start[1], start[2]) if start else None
-    host = replay_host(ReplayLog(log, Path(scratch)), index, chain.job(job), shard, begin)
-    while host.epoch <= through:
-        if not host.step(through, epochs_max, events_max):
+    hosts = [replay_host(mine, index, chain.job(job), shard, begin) for job, shard in shards]
+    while any(host.epoch <= through for host in hosts):
+        if not sum(host.step(through, epochs_max, events_max) for host in hosts):
             time.sleep(_IDLE_S)
 
 
