@@ -53,8 +53,8 @@ test-terraform: $(READY)  ## The infrastructure: Terraform's tests, and policy o
 test-render: $(READY)  ## Workbooks drawn by LibreOffice
 	$(PYTEST) -m "render and not soak"
 
-test-ui: $(READY)  ## The console in a real browser (Chromium)
-	$(PYTEST) tests/ui -m ui --timeout 1800
+test-ui: $(WARM)  ## The console in a real browser (Chromium)
+	$(PYTEST) tests/ui tests/unit/test_console_killed.py -m ui --timeout 1800
 
 soak: $(READY)  ## The long forms of the tests
 	$(PYTEST) -m soak --timeout 7200

@@ -49,7 +49,7 @@ def _history(settings: Settings, day, count: int, variables) -> None:
     if wanted:
         with display() as show:
             stage = show.stage("days of history", len(wanted))
-            history.make(wanted, variables)
+            history.make(settings, wanted, variables)
             stage.finish(f"{len(wanted)} days")
 
 

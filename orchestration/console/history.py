@@ -1,15 +1,13 @@
 """Days of history for a console without any: small generated days, each materialised by Dagster as a user would.
 
-A generated day begins with openings of its own, so every one has a home of its own; a user's days share one.
-``python -m orchestration.console.history DATE ...`` makes some, in the environment of the console.
+A generated day begins with openings of its own, so every one has a home of its own; a user's days share one. So no day
+waits for the one before it; ``historian`` is the program that makes them.
 """
 
-import os
 import subprocess
-import sys
+import time
 from collections.abc import Mapping, Sequence
 from datetime import date
-from pathlib import Path
 
 from orchestration import calendar
 from orchestration.errors import UserError
@@ -23,7 +21,10 @@ SESSION = date(2020, 3, 24)
 ACCOUNTS, TRADES, PRICES = 6, 300, 3_000
 SESSION_PRICES = 20_000
 WORKERS = 2
-_DONE = "history"
+"""Processes; each proves the days that the other ran."""
+SEALED, PROVED, DONE = "history.sealed", "history.proved", "history"
+"""Files in the home of a day: how far it is."""
+_POLL_S = 0.1
 
 
 def days_before(session: date, count: int = DAYS) -> list[date]:
@@ -42,7 +43,7 @@ def home_of(settings: Settings, day: date) -> Settings:
 
 def missing(settings: Settings, days: Sequence[date]) -> list[date]:
     """The days that were not made, or not to their end."""
-    return [day for day in days if not (home_of(settings, day).home / _DONE).exists()]
+    return [day for day in days if not (home_of(settings, day).home / DONE).exists()]
 
 
 def prepare_session(settings: Settings, day: date) -> None:
@@ -52,49 +53,29 @@ def prepare_session(settings: Settings, day: date) -> None:
     generated.prepare(home_of(settings, day), DaySpec(day, ACCOUNTS, TRADES, SESSION_PRICES))
 
 
-def make(days: Sequence[date], variables: Mapping[str, str]) -> None:
-    """Make days in processes of their own, as many at a time as there are workers; UserError when one fails."""
-    parts = [days[worker::WORKERS] for worker in range(WORKERS) if days[worker::WORKERS]]
-    running = [
-        subprocess.Popen(
-            module_command(__name__, *(day.isoformat() for day in part)),
-            env=dict(variables),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for part in parts
-    ]
-    errors = [process.communicate()[1] for process in running]
-    for process, error in zip(running, errors, strict=True):
-        if process.returncode != 0:
-            raise UserError(f"history: {error.strip().splitlines()[-1] if error.strip() else process.returncode}")
-
-
-def make_day(settings: Settings, day: date) -> None:
-    """Generate, and materialise the day's partition with the same job that the schedule runs."""
-    import dagster as dg
-
-    from orchestration import generated
-    from orchestration.console.definitions import defs
-
-    of_day, spec = home_of(settings, day), DaySpec(day, ACCOUNTS, TRADES, PRICES)
-    with of_day.locked():
-        generated.prepare(of_day, spec, fresh=True)
-        generated.feed_generated(of_day, spec, lambda _: None, calendar.history_marks(day))
-    job = defs.resolve_job_def("day")
-    with dg.DagsterInstance.get() as instance:
-        result = job.execute_in_process(partition_key=day.isoformat(), instance=instance, raise_on_error=False)
-    if not result.success:
-        raise UserError(f"{day}: expected the day to be published, found run {result.run_id} failed")
-    (of_day.home / _DONE).touch()
-
-
-def main(days: Sequence[str]) -> None:
-    settings = Settings.of(None, Path(os.environ["PLUMBLINE_OUT"]), os.environ)
+def make(settings: Settings, days: Sequence[date], variables: Mapping[str, str]) -> None:
+    """Make days in two processes, each of which proves what the other ran; UserError when one fails."""
     for day in days:
-        make_day(settings, date.fromisoformat(day))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+        for name in (SEALED, PROVED):
+            (home_of(settings, day).home / name).unlink(missing_ok=True)
+    parts = [",".join(map(str, days[worker::WORKERS])) for worker in range(WORKERS)]
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    logs = [settings.scratch / f"history-{worker}.log" for worker in range(WORKERS)]
+    running = []
+    for worker, (own, others) in enumerate(zip(parts, reversed(parts), strict=True)):
+        with open(logs[worker], "wb") as log:
+            command = module_command("orchestration.console.historian", own, others)
+            seeded = {**variables, "PYTHONHASHSEED": str(worker)}
+            running.append(subprocess.Popen(command, env=seeded, stdout=log, stderr=log))
+    try:
+        while any(process.poll() is None for process in running) and not any(process.poll() for process in running):
+            time.sleep(_POLL_S)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    for process, path in zip(running, logs, strict=True):
+        if process.returncode > 0:
+            raise UserError(f"history: {path.read_text().strip().splitlines()[-1]}; see {path}")
+    if any(process.returncode for process in running):
+        raise UserError(f"history: a process was killed; see {logs[0].parent}")

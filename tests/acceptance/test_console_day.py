@@ -6,14 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
 import orjson
 import pytest
 
-from orchestration import calendar, generated, pipeline
+from orchestration import calendar, edge, generated, pipeline
 from orchestration.alerts import desk as alerts
 from orchestration.alerts.outbox import WAITING
 from orchestration.console import player
@@ -27,6 +27,8 @@ from streaming.demo import DaySpec
 from tests.kit.slack_fake import SlackFake
 
 DAY = date(2020, 3, 16)
+EVENING = datetime(2020, 3, 16, 21, 0, tzinfo=UTC)
+"""17:00 in New York, where alerts are not kept back for the night, at whatever hour the tests run."""
 ROOT = Path(__file__).resolve().parents[2]
 BOOKS = ("stress.xlsx", "margin.xlsx", "capital.xlsx")
 FILED = ("end_of_day", "certificate", "checks", "stress", "margin", "capital", "notifications", "ledger")
@@ -121,10 +123,7 @@ def test_the_evidence_pack_is_an_asset_and_refuses_before_anything_is_published(
     pack = defs.resolve_assets_def("evidence_pack")
 
     def made() -> dg.ExecuteInProcessResult:
-        resources = defs.resources or {}
-        return dg.materialize(
-            [pack], partition_key=DAY.isoformat(), resources=resources, raise_on_error=False, selection=[pack]
-        )
+        return dg.materialize([pack], partition_key=DAY.isoformat(), raise_on_error=False)
 
     assert not made().success
     assert materialise(settings, monkeypatch).success
@@ -188,7 +187,10 @@ KILLS = {
 }
 """Where a run is killed: at the end of a stage, or before it."""
 _KILLED = """
-import os, signal, sys
+import os, signal
+from datetime import datetime
+from orchestration import edge
+edge.now = lambda: datetime.fromisoformat({now!r})
 {place}
 whole = getattr(m, name)
 def dying(*given, **named):
@@ -211,7 +213,13 @@ def test_a_run_killed_anywhere_and_run_again_publishes_once_and_alerts_once(plac
             "PLUMBLINE_SLACK_API": slack.url,
         }
         killed = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", _KILLED.format(place=KILLS[place], day=DAY.isoformat())],
+            [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-c",
+                _KILLED.format(place=KILLS[place], day=DAY.isoformat(), now=EVENING.isoformat()),
+            ],
             env={**os.environ, **places(settings), **access, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             check=False,
@@ -219,6 +227,7 @@ def test_a_run_killed_anywhere_and_run_again_publishes_once_and_alerts_once(plac
         assert killed.returncode == -9, killed.stderr.decode()[-2_000:]
         for name, value in access.items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setattr(edge, "now", lambda: EVENING)
         assert materialise(settings, monkeypatch).success
         said = [_identity(message) for message in slack.messages]
         assert said
