@@ -42,13 +42,23 @@ def decode(data: bytes, kind: type | None = None) -> Any:
 
 def encode_state(state: Any) -> tuple[bytes, str]:
     """A state's canonical bytes, and the SHA-256 of its business content: without fields marked as locators."""
+    parts, digest = _parts_and_digest(state)
+    return b"".join(parts), digest
+
+
+def state_digest(state: Any) -> str:
+    """The SHA-256 of a state's business content alone."""
+    return _parts_and_digest(state)[1]
+
+
+def _parts_and_digest(state: Any) -> tuple[list[bytes], str]:
     out: list[bytes] = []
     business: list[bytes] = []
     _encode(state, out, business)
     digest = hashlib.sha256()
     for part in business:
         digest.update(part)
-    return b"".join(out), digest.hexdigest()
+    return out, digest.hexdigest()
 
 
 def table_digest(schema: Table, rows: pa.Table) -> str:

@@ -120,7 +120,7 @@ def replay_host(
 ) -> ShardHost:
     """A shard of a job on the log of a replay, behind the cut that it starts from."""
     state = sealed_state(job, shard, *start) if start else None
-    return ShardHost(mine, index, job, shard, mine.topics()["trades"], state)
+    return ShardHost(mine, index, job, shard, mine.topics()["trades"], state, keep_states=False)
 
 
 def sealed_state(job: Job, shard: int, store: CutStore, cut: str, version: int) -> ShardState:

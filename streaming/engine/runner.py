@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 
 from streaming.engine.app import App, Job, State
-from streaming.engine.canonical import decode, encode, encode_state
+from streaming.engine.canonical import decode, encode, encode_state, state_digest
 from streaming.engine.epochs import EPOCHS, EpochIndex
 from streaming.engine.frames import Frame, decode_frames, encode_frame, last_epoch, sealed_topic
 from streaming.engine.stretch import Position, Stretch, StretchReader
@@ -69,10 +69,13 @@ class ShardState:
 
 
 class ShardRunner:
-    """Runs the applications of one job over the stretches of one shard."""
+    """Runs the applications of one job over the stretches of one shard.
 
-    def __init__(self, job: Job, shard: int, shards: int, start: ShardState | None = None):
-        self.job, self.shard, self.shards = job, shard, shards
+    Without ``keep_states`` it seals the digests of states only: enough to compare with, not to start from.
+    """
+
+    def __init__(self, job: Job, shard: int, shards: int, start: ShardState | None = None, keep_states: bool = True):
+        self.job, self.shard, self.shards, self._keep_states = job, shard, shards, keep_states
         self.at = start or ShardState({app.name: app.empty(shard, shards) for app in job.apps})
 
     def apply(self, stretch: Stretch) -> list[Record]:
@@ -99,13 +102,13 @@ class ShardRunner:
         return records
 
     def _seal(self, app: App, state: State, stretch: Stretch) -> list[Record]:
-        encoded, digest = encode_state(state)
-        blobs = {
-            "state": pa.compress(encoded, _COMPRESSION, asbytes=True),
-            "size": b"%d" % len(encoded),
-            "digest": digest.encode(),
-            "position": stretch.after.encode(),
-        }
+        blobs = {"position": stretch.after.encode()}
+        if self._keep_states:
+            encoded, digest = encode_state(state)
+            blobs |= {"state": pa.compress(encoded, _COMPRESSION, asbytes=True), "size": b"%d" % len(encoded)}
+        else:
+            digest = state_digest(state)
+        blobs["digest"] = digest.encode()
         tables = app.seal(state, stretch.last)
         frame = Frame(stretch.last.number, stretch.last.number, tables, blobs)
         return self._records(sealed_topic(app.name), frame, stretch.last.time)
@@ -187,7 +190,16 @@ def records_from(epoch: int, records: Sequence[Record]) -> list[Record]:
 class ShardHost:
     """One shard of one job on a log: restores, reads, applies, commits. Exactly once: see :class:`ShardCommitter`."""
 
-    def __init__(self, log: Log, index: EpochIndex, job: Job, shard: int, shards: int, start: ShardState | None = None):
+    def __init__(
+        self,
+        log: Log,
+        index: EpochIndex,
+        job: Job,
+        shard: int,
+        shards: int,
+        start: ShardState | None = None,
+        keep_states: bool = True,
+    ):
         self.job, self.shard = job, shard
         begin = start.position.epoch if start is not None else 0
         self._committer = ShardCommitter(log, index, job, shard, begin)
@@ -198,7 +210,7 @@ class ShardHost:
                 f"{job.name}/{shard}: expected progress of epoch {start.position.epoch} or later, "
                 f"found {self._committer.committed}"
             )
-        self._runner = ShardRunner(job, shard, shards, start)
+        self._runner = ShardRunner(job, shard, shards, start, keep_states)
         self._reader = StretchReader(log, index, job, shard, self._runner.at.position)
 
     @property
