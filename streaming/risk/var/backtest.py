@@ -7,8 +7,7 @@ hypothetical P&L (static book) and the actual one (fees removed) side by side.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import xlogy
-from scipy.stats import binom, chi2
+from scipy.special import bdtr, bdtrc, chdtrc, xlogy
 
 from streaming.risk.money import MICRO
 from streaming.risk.rulebook import Rules
@@ -114,7 +113,7 @@ def traffic_light(observations: int, exceptions: int, confidence: int, rules: Ru
     yellow and red begin where the cumulative probability of so many exceptions or fewer reaches 95% and 99.99%."""
     _check(observations, exceptions)
     p = (MICRO - confidence) / MICRO
-    tail = float(binom.sf(exceptions - 1, observations, p))
+    tail = float(bdtrc(exceptions - 1, observations, p))
     factors: list[int | None] = [None, None]
     if observations < int(rules.value("backtest.window")):
         return TrafficLight(INSUFFICIENT, None, None, tail)
@@ -122,7 +121,7 @@ def traffic_light(observations: int, exceptions: int, confidence: int, rules: Ru
         yellow, red = (exceptions >= int(rules.value(f"backtest.zone.{name}")) for name in ("yellow", "red"))
         factors = [_multiplier(framework, exceptions, rules) for framework in ("mar32", "basel1996")]
     else:
-        below = float(binom.cdf(exceptions, observations, p))
+        below = float(bdtr(exceptions, observations, p))
         yellow, red = (below >= float(rules.value(f"backtest.zone.{name}_probability")) for name in ("yellow", "red"))
     return TrafficLight(RED if red else YELLOW if yellow else GREEN, factors[0], factors[1], tail)
 
@@ -166,7 +165,7 @@ def independence(counts: Transitions) -> LikelihoodRatio:
 def conditional_coverage(coverage: LikelihoodRatio, dependence: LikelihoodRatio) -> LikelihoodRatio:
     """Coverage and independence together: the sum of both statistics, two degrees of freedom."""
     statistic = coverage.statistic + dependence.statistic
-    return LikelihoodRatio(statistic, float(chi2.sf(statistic, 2)), 2)
+    return LikelihoodRatio(statistic, float(chdtrc(2, statistic)), 2)
 
 
 def expected_shortfall_z2(pnl: np.ndarray, var: np.ndarray, es: np.ndarray, confidence: int) -> float:
@@ -185,7 +184,7 @@ def _log_likelihood(misses: int, hits: int, probability: float) -> float:
 
 def _ratio(null: float, alternative: float, degrees: int) -> LikelihoodRatio:
     statistic = max(0.0, 2.0 * (alternative - null))  # never below zero but by rounding
-    return LikelihoodRatio(statistic, float(chi2.sf(statistic, degrees)), degrees)
+    return LikelihoodRatio(statistic, float(chdtrc(degrees, statistic)), degrees)
 
 
 def _share(part: int, whole: int) -> float:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 from numba import njit
-from scipy.stats import binom, norm
+from scipy.special import bdtr, ndtri
 
 from streaming.risk.money import MICRO
 from streaming.risk.rulebook import Rules
@@ -125,11 +125,12 @@ def sampling_error(losses: np.ndarray, confidence: int) -> tuple[int, tuple[int,
     count = len(losses)
     k, _ = tail_count(count, confidence)
     p = (MICRO - confidence) / MICRO
-    ranks = binom.ppf(((1.0 - _INTERVAL) / 2.0, (1.0 + _INTERVAL) / 2.0), count, p).astype(np.int64)
+    within = (1.0 - _INTERVAL) / 2.0, (1.0 + _INTERVAL) / 2.0
+    ranks = np.searchsorted(bdtr(np.arange(count + 1), count, p), within)
     ordered = np.sort(losses)[::-1]
     high = int(ordered[max(0, min(k, int(ranks[0])) - 1)])
     low = int(ordered[min(count, max(k, int(ranks[1]) + 1)) - 1])
-    return round((high - low) / (2.0 * float(norm.ppf((1.0 + _INTERVAL) / 2.0)))), (low, high)
+    return round((high - low) / (2.0 * float(ndtri((1.0 + _INTERVAL) / 2.0)))), (low, high)
 
 
 @njit(cache=True, nogil=True)

@@ -1,9 +1,9 @@
 """Parametric VaR: a check on the others, exact only for linear books with normal moves."""
 
-from math import sqrt
+from math import exp, pi, sqrt
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from streaming.risk.money import MICRO
 from streaming.risk.var.tail import Tail
@@ -17,9 +17,9 @@ def normal_tail(mean: float, sigma: float, confidence: int, periods: int = 1) ->
     if sigma < 0.0:
         raise ValueError(f"sigma: expected at least 0, found {sigma}")
     c = confidence / MICRO
-    z = float(norm.ppf(c))
+    z = float(ndtri(c))
     scale = sigma * sqrt(periods)
-    return Tail(periods * mean + z * scale, periods * mean + scale * float(norm.pdf(z)) / (1.0 - c))
+    return Tail(periods * mean + z * scale, periods * mean + scale * exp(-0.5 * z * z) / sqrt(2.0 * pi) / (1.0 - c))
 
 
 def delta_normal(exposure: np.ndarray, covariance: np.ndarray, confidence: int, periods: int = 1) -> Tail:
@@ -34,7 +34,7 @@ def delta_normal_components(exposure: np.ndarray, covariance: np.ndarray, confid
     variance = float(np.einsum("i,i->", exposure, slope))
     if variance <= 0.0:
         return np.zeros(len(exposure))
-    return float(norm.ppf(confidence / MICRO)) * exposure * slope / sqrt(variance)
+    return float(ndtri(confidence / MICRO)) * exposure * slope / sqrt(variance)
 
 
 def sample_covariance(moves: np.ndarray) -> np.ndarray:
