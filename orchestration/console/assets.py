@@ -255,7 +255,7 @@ def _look(context: dg.AssetExecutionContext, desk: Desk, of) -> dg.MaterializeRe
 
 @dg.asset(
     partitions_def=business_days,
-    deps=list(BOOKS),
+    deps=[LEDGER_KEY],
     group_name=REPORTS,
     owners=[CONTROL],
     kinds={"zip"},

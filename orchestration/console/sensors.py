@@ -145,7 +145,12 @@ def streams_sensor(context: dg.SensorEvaluationContext, desk: Desk) -> dg.Sensor
         for made in [_health(found, name)]
     ]
     cursor = orjson.dumps({"at": now, "rows": found.rows}).decode()
-    return dg.SensorResult(asset_events=[*observe(found, before, now), *health], cursor=cursor)
+    ill = [made.asset_key.to_user_string() for made in health if not made.passed]
+    return dg.SensorResult(
+        asset_events=[*observe(found, before, now), *health],
+        cursor=cursor,
+        skip_reason=f"observed {len(health)} jobs; not healthy: {', '.join(ill) or 'none'}",
+    )
 
 
 @dg.sensor(
@@ -161,7 +166,9 @@ def restatement_sensor(context: dg.SensorEvaluationContext, desk: Desk) -> dg.Se
     told = f"{day}: {late}"
     if context.cursor == told:
         return dg.SkipReason(f"{day}: {late} events after the end of day, as told before")
-    return dg.SensorResult(asset_events=[proposal(late, day)], cursor=told)
+    return dg.SensorResult(
+        asset_events=[proposal(late, day)], cursor=told, skip_reason=_proposed(late, day) or f"{day}: nothing came late"
+    )
 
 
 @dg.sensor(
