@@ -93,7 +93,7 @@ def _is_fresh(name: str, hosted: HostedJob, savepoint: str | None) -> bool:
     """Whether the job has committed nothing; UserError when it has, and there is nothing to go on from."""
     log, job = open_log(hosted.log), hosted.load()
     try:
-        for shard in range(hosted.shards if job.sharded else 1):
+        for shard in job.shards(hosted.shards):
             progress = log.progress_of(f"{job.name}-{shard}").get((EPOCHS, 0))
             if progress is None:
                 continue

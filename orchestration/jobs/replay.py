@@ -91,5 +91,5 @@ def _await(
 
 def _epoch(log: Log, index: EpochIndex, job: Job, shards: int) -> int:
     """The next epoch of the shard of a job that is furthest behind."""
-    writers = [f"{job.name}-{shard}" for shard in range(shards if job.sharded else 1)]
+    writers = [f"{job.name}-{shard}" for shard in job.shards(shards)]
     return min(index.number_at(log.progress_of(writer).get((EPOCHS, 0), 0)) for writer in writers)

@@ -90,7 +90,7 @@ def standings(cluster: Cluster, deployment: Deployment, sample_s: float = 0.0) -
 
 def lags(log: Log, index: EpochIndex, end: int, job: Job, shards: int) -> list[ShardLag]:
     """Of every shard of a job, behind the epochs below ``end``."""
-    return [_lag(log, index, end, job, shard) for shard in range(shards if job.sharded else 1)]
+    return [_lag(log, index, end, job, shard) for shard in job.shards(shards)]
 
 
 def _lag(log: Log, index: EpochIndex, end: int, job: Job, shard: int) -> ShardLag:
@@ -108,7 +108,7 @@ def _lag(log: Log, index: EpochIndex, end: int, job: Job, shard: int) -> ShardLa
 def works(log: Log, job: Job, shards: int) -> list[ShardWork]:
     """Of every shard of a job, since it began."""
     found = []
-    for shard in range(shards if job.sharded else 1):
+    for shard in job.shards(shards):
         tally = Tally(log.note_of(f"{job.name}-{shard}"))
         found.append(ShardWork(shard, tally.rows, tally.quarantined, tally.transaction_us / 1000))
     return found

@@ -87,7 +87,7 @@ class LiveDay:
         """Every topic between two jobs has each epoch exactly once, in order."""
         for job in self.deployment.jobs():
             for topic in sorted(job.publish):
-                for shard in range(self.deployment.shards if job.sharded else 1):
+                for shard in job.shards(self.deployment.shards):
                     payloads = self.log.read(topic, shard, 0, self.log.end(topic, shard)).payloads
                     spans = [(frame.first, frame.last) for frame in decode_frames(payloads)]
                     where = f"{topic}/{shard}: an epoch twice, or a gap"
@@ -108,7 +108,7 @@ class LiveDay:
 
 def progress(log: Log, index: EpochIndex, of: tuple[Job, ...], shards: int) -> Mapping[str, int]:
     index.refresh()
-    writers = [f"{job.name}-{shard}" for job in of for shard in range(shards if job.sharded else 1)]
+    writers = [f"{job.name}-{shard}" for job in of for shard in job.shards(shards)]
     return {writer: index.number_at(log.progress_of(writer).get((EPOCHS, 0), 0)) for writer in writers}
 
 

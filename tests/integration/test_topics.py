@@ -221,7 +221,7 @@ def test_a_tiny_day_passes_from_feeds_to_positions_each_with_its_own_rights_only
         index = EpochIndex(log)
         last = index.refresh() - 1
         job = chain.job(name, EACH_ALONE.apps)
-        hosts = [ShardHost(log, index, job, shard, SHARDS) for shard in range(SHARDS if job.sharded else 1)]
+        hosts = [ShardHost(log, index, job, shard, SHARDS) for shard in job.shards(SHARDS)]
         run_bounded(hosts, last)
         progress = log.progress_of(f"{name}-0")
         assert progress[(EPOCHS, 0)] == index.next_offset(last + 1)
