@@ -42,7 +42,7 @@ stack: $(READY)  ## The real Kafka and Flink on this machine
 	$(BIN)/plumbline stack up
 
 test: $(READY)  ## Tests that need Python only
-	$(PYTEST) -n 2 --dist loadfile -m "not stack and not render and not ui and not terraform and not soak"
+	$(PYTEST) -n 2 --dist loadfile --durations 12 -m "not stack and not render and not ui and not terraform and not soak"
 
 test-stack: $(WARM)  ## Tests on real Kafka and Flink (Java, Maven)
 	$(PYTEST) tests/integration -m "stack and not soak"

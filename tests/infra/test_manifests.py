@@ -277,7 +277,8 @@ def test_a_job_runs_on_a_flink_of_its_own_as_it_was_tested(environment, job):
     for name, value in tested.items():
         if name not in render.LOCAL_ONLY:
             assert settings[name] == (str(value).lower() if isinstance(value, bool) else str(value)), name
-    assert settings["state.backend.type"] == "rocksdb"
+    assert settings["state.backend.type"] == "hashmap"
+    assert float(settings["taskmanager.memory.managed.fraction"]) <= 0.1, "the heap needs the memory"
     assert settings["web.submit.enable"] == settings["web.cancel.enable"] == "false"
     assert settings["high-availability.type"] == "kubernetes"
     bucket = outputs(environment)["buckets"]["checkpoints"]
