@@ -152,7 +152,7 @@ def test_each_shard_is_as_far_behind_the_clock_as_its_committed_progress(flink, 
     note = json.dumps({"rows": 2, "quarantined": 1, "transaction_us": 12_500, "time_us": 1})
     desk.log.writer("accounts-0").commit([], {(EPOCHS, 0): index.next_offset(2)}, note)
     flink.known[JOB_ID] = "RUNNING"
-    job = SimpleNamespace(name="accounts", shards=range, raw_inputs=("trades",))
+    job = SimpleNamespace(name="accounts", sharded=True, shards=range, raw_inputs=("trades",))
     (found,) = watch.standings(desk.log, [job], 2, {"accounts": JOB_ID}, flink.rest)
     assert [(lag.shard, lag.epochs, lag.offsets) for lag in found.lags] == [(0, 1, 1), (1, 3, 0)]
     assert found.lags[0].seconds == pytest.approx(1.0)
