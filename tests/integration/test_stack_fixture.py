@@ -55,6 +55,7 @@ def session() -> Iterator[tuple[subprocess.Popen, psutil.Process]]:
             process.kill()
 
 
+@pytest.mark.stack
 @pytest.mark.parametrize("end", [subprocess.Popen.kill, subprocess.Popen.terminate])
 def test_what_a_session_started_does_not_outlive_it_when_it_is_killed(session, end) -> None:
     process, server = session
