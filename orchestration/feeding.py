@@ -3,7 +3,6 @@
 As a program it prints one JSON object a line, and ends with its caller.
 """
 
-import os
 import queue
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from tempfile import TemporaryFile
 import orjson
 
 from orchestration.errors import UserError
-from orchestration.process import environment, leave, module_command
+from orchestration.process import end_with_caller, environment, leave, module_command, say
 from orchestration.progress import Stage
 from orchestration.settings import Settings
 
@@ -90,26 +89,17 @@ class Feeding:
         self._said.put(None)
 
 
-def _say(message: Mapping) -> None:
-    print(orjson.dumps(message).decode(), flush=True)
-
-
-def _end_with_caller() -> None:
-    sys.stdin.read()
-    os._exit(3)
-
-
 def main(home: str, out: str) -> None:
     """Generate what the home's marker says, from where an earlier run stopped."""
-    threading.Thread(target=_end_with_caller, daemon=True).start()
+    end_with_caller()
 
     from orchestration.generated import feed_generated, spec_of
 
     settings = Settings(Path(home), Path(out))
     try:
-        feed_generated(settings, spec_of(settings), lambda events: _say({"appended": events}))
+        feed_generated(settings, spec_of(settings), lambda events: say({"appended": events}))
     except UserError as error:
-        _say({"refused": str(error)})
+        say({"refused": str(error)})
 
 
 if __name__ == "__main__":

@@ -35,17 +35,15 @@ class LiveJobs(Protocol):
         ...
 
 
-def shard_hosts(log: FilesLog, index: EpochIndex) -> list[list[ShardHost]]:
-    """Every shard of every live job, upstream first, where its progress stands. They fence off any others."""
-    shards = log.topics()["trades"]
-    return [[ShardHost(log, index, job, shard, shards) for shard in job.shards(shards)] for job in chain.jobs()]
-
-
 class LoopJobs:
-    """The bare loop in this process."""
+    """The bare loop in this process. Its shards fence off any others."""
 
     def __init__(self, log: FilesLog, index: EpochIndex):
-        self._index, self._jobs = index, shard_hosts(log, index)
+        shards = log.topics()["trades"]
+        self._index = index
+        self._jobs = [
+            [ShardHost(log, index, job, shard, shards) for shard in job.shards(shards)] for job in chain.jobs()
+        ]
         self._begin = self._epoch
 
     def follow(self, growing: Growing) -> None:
@@ -68,14 +66,14 @@ class LoopJobs:
             done = max(stop + 1, done)
         stage.finish(f"{end:,} epochs")
 
-    @property
-    def _epoch(self) -> int:
-        return min(host.epoch for hosts in self._jobs for host in hosts)
-
     def step(self, through: int) -> bool:
         """One step of every shard, not past an epoch; whether any moved."""
         moved = [host.step(through) for hosts in self._jobs for host in hosts]
         return any(moved)
+
+    @property
+    def _epoch(self) -> int:
+        return min(host.epoch for hosts in self._jobs for host in hosts)
 
 
 class BeamJobs:

@@ -106,7 +106,7 @@ def run_day(
     follow it.
     """
     if growing is None:
-        home.cuts(day)
+        home.cuts(day)  # a day without any is refused before anything is recorded
     home.record("run", {"date": day.isoformat(), "code": edge.code_version(), "host": host})
     with alerts.watching_run(home.settings, day, os.environ, edge.now):
         jobs = HOSTS[host](home.log, home.index)
@@ -274,10 +274,15 @@ def _certify(home: Home, proof: Proof, cuts: Sequence[MarkedCut], show: Display)
     proof.computed(lambda _: stage.advance())
     found = proof.certificates()
     for document in found:
-        home.record("certificate", {"cut": document["cut"], "version": document["version"], "equal": document["equal"]})
+        record_certificate(home, document)
     unequal = sum(not document["equal"] for document in found)
     stage.finish(f"{len(found)} cuts, {unequal} unequal")
     return found
+
+
+def record_certificate(home: Home, document: Mapping) -> None:
+    """The ledger's entry of a certificate."""
+    home.record("certificate", {name: document[name] for name in ("cut", "version", "equal")})
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 import orjson
 
 from orchestration.errors import UserError
-from orchestration.process import environment, leave, module_command
+from orchestration.process import environment, leave, module_command, say
 from orchestration.settings import Settings
 
 EPOCHS_MAX = 3_000
@@ -53,8 +53,20 @@ class Task:
 
 def certificate(store: Path, cut: str, version: int) -> Mapping | None:
     """The certificate stored beside a cut; None when there is none."""
-    path = store / "cuts" / cut / f"v{version}" / CERTIFICATE
+    path = _path(store, cut, version)
     return orjson.loads(path.read_bytes()) if path.exists() else None
+
+
+def write_certificate(store: Path, document: Mapping) -> None:
+    """Store a certificate's document beside its cut."""
+    from streaming.engine.sealing import write_atomically
+
+    content = orjson.dumps(document, option=orjson.OPT_INDENT_2)
+    write_atomically(_path(store, document["cut"], document["version"]), content)
+
+
+def _path(store: Path, cut: str, version: int) -> Path:
+    return store / "cuts" / cut / f"v{version}" / CERTIFICATE
 
 
 class Proof:
@@ -134,10 +146,6 @@ def proving(settings: Settings, task: Task) -> Iterator[Proof]:
         yield proof
 
 
-def _say(message: Mapping) -> None:
-    print(orjson.dumps(message).decode(), flush=True)
-
-
 class _Caller:
     """What the caller says, line by line; without its caller this process ends."""
 
@@ -165,7 +173,7 @@ def main(log_folder: str, store_folder: str, scratch: str) -> None:
     from streaming.apps import chain
     from streaming.engine.epochs import EpochIndex
     from streaming.engine.replay import ReplayLog, certify, replay
-    from streaming.engine.sealing import CutStore, gather, write_atomically
+    from streaming.engine.sealing import CutStore, gather
     from streaming.log.files import FilesLog
 
     store, jobs = CutStore(store_folder), chain.jobs()
@@ -179,17 +187,17 @@ def main(log_folder: str, store_folder: str, scratch: str) -> None:
     run = replay_apart if task.apart else replay
     for replayed in run(log, jobs, epochs, folder, start, EPOCHS_MAX, EVENTS_MAX):
         computed.append(replayed.without_rows())
-        _say({"computed": replayed.id})
-    _say({"waiting": True})
+        say({"computed": replayed.id})
+    say({"waiting": True})
     caller.line()
     from_cut = task.start[0] if task.start else ""
-    for replayed, (cut, version) in zip(computed, task.cuts, strict=True):
+    for replayed, (_, version) in zip(computed, task.cuts, strict=True):
         found = certify(store, replayed, version, from_cut)
         if not found.equal:
             found = certify(store, gather(ReplayLog(log, folder), index, jobs, replayed.epoch), version, from_cut)
         document = found.document()
-        write_atomically(store.path(cut, version) / CERTIFICATE, orjson.dumps(document, option=orjson.OPT_INDENT_2))
-        _say({"certificate": document})
+        write_certificate(store.folder, document)
+        say({"certificate": document})
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ As a program it replays some shards up to an epoch; it ends with its caller.
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import IO
 import orjson
 
 from orchestration.errors import UserError
-from orchestration.process import environment, leave, module_command
+from orchestration.process import end_with_caller, environment, leave, module_command
 from streaming.apps import chain
 from streaming.engine.app import Job
 from streaming.engine.epochs import EPOCHS, Epoch, EpochIndex
@@ -85,14 +84,9 @@ def _processes(tasks: Sequence[str], scratch: Path) -> Iterator[Callable[[], Non
             errors.close()
 
 
-def _end_with_caller() -> None:
-    sys.stdin.read()
-    os._exit(3)
-
-
 def main(task: str) -> None:
     """Replay some shards."""
-    threading.Thread(target=_end_with_caller, daemon=True).start()
+    end_with_caller()
     log_folder, scratch, start, through, epochs_max, events_max, shards = orjson.loads(task)
     log = FilesLog(log_folder)
     mine, index = ReplayLog(log, Path(scratch)), EpochIndex(log)

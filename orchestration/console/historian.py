@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-import orjson
-
 from expectations import CheckResult, Child, Suite
 from orchestration import calendar
 from orchestration.console import history
@@ -70,11 +68,10 @@ def run(settings: Settings, day: date) -> None:
 
 def prove(settings: Settings, day: date) -> None:
     """Replay a sealed day from its beginning and certify it."""
-    from orchestration.pipeline import Home
-    from orchestration.proof import CERTIFICATE, EPOCHS_MAX, EVENTS_MAX
+    from orchestration.pipeline import Home, record_certificate
+    from orchestration.proof import EPOCHS_MAX, EVENTS_MAX, write_certificate
     from streaming.apps import chain
     from streaming.engine.replay import certify, replay
-    from streaming.engine.sealing import write_atomically
 
     settings.scratch.mkdir(parents=True, exist_ok=True)
     with settings.locked(), tempfile.TemporaryDirectory(dir=settings.scratch) as folder:
@@ -83,9 +80,8 @@ def prove(settings: Settings, day: date) -> None:
         scratch = Path(folder)
         (replayed,) = replay(home.log, chain.jobs(), [cut.epoch], scratch, None, EPOCHS_MAX, EVENTS_MAX)
         document = certify(home.store, replayed, cut.version).document()
-        path = home.store.path(cut.id, cut.version) / CERTIFICATE
-        write_atomically(path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
-        home.record("certificate", {"cut": cut.id, "version": cut.version, "equal": document["equal"]})
+        write_certificate(home.store.folder, document)
+        record_certificate(home, document)
     (settings.home / history.PROVED).touch()
 
 

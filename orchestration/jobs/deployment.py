@@ -65,9 +65,7 @@ def load_deployment(path: Path | None = None) -> Deployment:
         made = {job.name: job for job in chain.jobs(apps)}
     except ValueError as error:
         raise UserError(f"deployment {where}: {error}") from None
-    parallelism = {
-        name: table.get("parallelism", shards if made[name].sharded else 1) for name, table in tables.items()
-    }
+    parallelism = {name: table.get("parallelism", len(made[name].shards(shards))) for name, table in tables.items()}
     for name, number in parallelism.items():
         if not 1 <= number <= PARALLELISM_MAX:
             raise UserError(f"deployment {where}: {name}: expected parallelism 1 to {PARALLELISM_MAX}, found {number}")

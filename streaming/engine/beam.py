@@ -92,7 +92,7 @@ class HostedJob:
         return _live((self.run, "job"), self.job.load)
 
     def key_count(self) -> int:
-        return self.keys or (self.shards if self.load().sharded else 1)
+        return self.keys or len(self.load().shards(self.shards))
 
     def index(self) -> EpochIndex:
         return _live((self.run, "index"), lambda: EpochIndex(open_log(self.log)))

@@ -24,6 +24,7 @@ from orchestration.progress import Silent
 from orchestration.settings import Settings
 from streaming.cuts import open_cut
 from streaming.demo import DaySpec
+from tests.kit.embedded_day import embedded
 from tests.kit.slack_fake import SlackFake
 
 DAY = date(2020, 3, 16)
@@ -249,7 +250,7 @@ def _identity(message: dict) -> str:
 
 def test_the_killed_engine_goes_on_and_the_day_has_the_same_digests(tmp_path, monkeypatch):
     """The live jobs play a session, are killed in it, started again, and the day is materialised: as by the command."""
-    live, quiet = Settings(tmp_path / "live", tmp_path / "a"), Settings(tmp_path / "quiet", tmp_path / "b")
+    live = Settings(tmp_path / "live", tmp_path / "a")
     spec = DaySpec(DAY, 4, 200, 3_000)
     generated.prepare(live, spec)
     DeskClock.start(calendar.session(DAY).open, 1_000.0).write(live)
@@ -265,11 +266,7 @@ def test_the_killed_engine_goes_on_and_the_day_has_the_same_digests(tmp_path, mo
         assert materialise(live, monkeypatch).success
     finally:
         player.stop(live)
-    generated.prepare(quiet, spec)
-    generated.feed_generated(quiet, spec, lambda _: None)
-    home = pipeline.Home.open(quiet)
-    pipeline.run_jobs(home, Silent())
-    pipeline.seal(home, Silent())
+    quiet = embedded(tmp_path / "quiet", spec).settings
     ours, theirs = (open_cut(one.store, f"{DAY}/eod").manifest for one in (live, quiet))
     assert ours["tables"] == theirs["tables"]
     assert ours["states"] == theirs["states"]

@@ -7,11 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from orchestration import calendar, generated
-from orchestration.pipeline import Home, run_jobs, seal
-from orchestration.progress import Silent
-from orchestration.settings import Settings
+from orchestration import calendar
 from streaming.demo import DaySpec
+from tests.kit.embedded_day import embedded
 from tests.kit.small_day import BOOKS, DATE, SMALL, TIME_MAX_S, Desk
 
 pytestmark = pytest.mark.timeout(TIME_MAX_S)
@@ -118,13 +116,8 @@ def test_the_seed_alone_decides_the_day(tmp_path):
 
 def sealed(folder: Path, seed: int) -> Mapping:
     """The manifest of a tiny day's end, with few price sets."""
-    settings, spec = Settings(folder / "home", folder / "out"), DaySpec(accounts=4, trades=300, prices=1_500, seed=seed)
-    generated.prepare(settings, spec)
-    generated.feed_generated(settings, spec, lambda _: None, calendar.history_marks(spec.date))
-    home = Home.open(settings)
-    run_jobs(home, Silent())
-    seal(home, Silent())
-    return home.end_of_day(spec.date).manifest
+    spec = DaySpec(accounts=4, trades=300, prices=1_500, seed=seed)
+    return embedded(folder, spec, calendar.history_marks(spec.date)).end_of_day(spec.date).manifest
 
 
 @pytest.mark.soak

@@ -13,27 +13,12 @@ from orchestration.feed import feed
 from orchestration.jobs import control as jobs
 from orchestration.jobs.control import Cluster
 from orchestration.jobs.deployment import Deployment
-from orchestration.pipeline import Home, run_jobs, seal
-from orchestration.progress import display
-from orchestration.settings import Settings
 from streaming.demo import Chunk, DaySpec, generate
 from streaming.engine.app import Job
 from streaming.engine.epochs import EPOCHS, EpochIndex, Mark
 from streaming.engine.frames import decode_frames
 from streaming.engine.sealing import CutStore
 from streaming.log import Log
-
-
-def embedded(folder: Path, spec: DaySpec, marks: Sequence[Mark] | None = None) -> Home:
-    """The day run by the bare loop in this process: the undisturbed run that others are compared with."""
-    settings = Settings(folder / "home", folder / "out")
-    generated.prepare(settings, spec)
-    generated.feed_generated(settings, spec, lambda _: None, marks)
-    home = Home.open(settings)
-    with display() as show:
-        run_jobs(home, show)
-        seal(home, show)
-    return home
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from live_day import LiveDay, embedded, manifests
+from live_day import LiveDay, manifests
 from stack_fixture import RunningStack
 
 from orchestration import calendar
@@ -17,6 +17,7 @@ from orchestration.jobs.deployment import Deployment
 from streaming.apps import chain
 from streaming.demo import DaySpec
 from streaming.engine.epochs import Mark
+from tests.kit.embedded_day import embedded
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
 

@@ -14,7 +14,7 @@ import pytest
 import requests
 import victims
 from click.testing import CliRunner
-from live_day import LiveDay, embedded, manifests
+from live_day import LiveDay, manifests
 from programs import command
 from stack_fixture import RunningStack
 from waiting import wait_for
@@ -32,6 +32,7 @@ from streaming.demo import DaySpec
 from streaming.engine.replay import certify, replay
 from streaming.engine.sealing import CutStore
 from streaming.schema.raw import FEEDS
+from tests.kit.embedded_day import embedded
 
 KILLS = max(4, int(os.environ.get("KILLS", "20")) // 10)
 SEED = int(os.environ.get("SEED", "5"))

@@ -8,15 +8,15 @@ from datetime import timedelta
 
 import pytest
 
-from orchestration import calendar, generated, pipeline
+from orchestration import calendar, generated
 from orchestration.console.clock import DeskClock
 from orchestration.console.desk import streams_alive, streams_lock
 from orchestration.console.instance import MODULE
-from orchestration.progress import Silent
 from orchestration.publish import verify_published
 from orchestration.settings import Settings
 from streaming.cuts import open_cut
 from streaming.demo import DaySpec
+from tests.kit.embedded_day import embedded
 from tests.ui.conftest import PLAYED, Console, running
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3_600)]
@@ -112,12 +112,7 @@ def test_a_killed_stream_turns_red_and_started_again_the_day_has_the_same_digest
         launch(console, "stop_streams")
         assert not streams_alive(live)
     assert verify_published(live.out / PLAYED.isoformat() / "v1") == []
-    quiet = Settings(tmp_path / "quiet", tmp_path / "b")
-    generated.prepare(quiet, spec)
-    generated.feed_generated(quiet, spec, lambda _: None)
-    home = pipeline.Home.open(quiet)
-    pipeline.run_jobs(home, Silent())
-    pipeline.seal(home, Silent())
+    quiet = embedded(tmp_path / "quiet", spec).settings
     ours, theirs = (open_cut(one.store, f"{PLAYED}/eod").manifest for one in (live, quiet))
     assert ours["tables"] == theirs["tables"]
     assert ours["states"] == theirs["states"]
