@@ -38,7 +38,7 @@ class Task:
     cuts: Sequence[tuple[str, int]]
     start: tuple[str, int] | None = None
     apart: bool = False
-    """In as many processes as there are cores: sooner done where nothing else is at work."""
+    """In several processes: sooner done where nothing else is at work."""
 
     def encode(self) -> str:
         return orjson.dumps({"cuts": self.cuts, "start": self.start, "apart": self.apart}).decode()

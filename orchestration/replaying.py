@@ -1,30 +1,30 @@
-"""A replay in as many processes as there are cores: the shards of the jobs are dealt to them, and meet on the replay's
-scratch log.
+"""A replay in several processes: the shards of the jobs are dealt to them, and meet on the replay's scratch log.
 
-As a program it replays some shards up to an epoch; it ends with its caller.
+The processes are forked from one that has imported what they need.
 """
 
+import multiprocessing
 import os
-import subprocess
-import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO
-
-import orjson
 
 from orchestration.errors import UserError
-from orchestration.process import end_with_caller, environment, leave, module_command
 from streaming.apps import chain
 from streaming.engine.app import Job
 from streaming.engine.epochs import EPOCHS, Epoch, EpochIndex
-from streaming.engine.replay import ReplayLog, replay_host, replay_log
-from streaming.engine.sealing import Cut, CutStore, gather
+from streaming.engine.replay import ReplayLog, gather, replay_host, replay_log
+from streaming.engine.sealing import Cut, CutStore
 from streaming.log.files import FilesLog
 
 _IDLE_S = 0.05
+_PER_CORE = 2
+"""Processes: shards wait for those upstream, and differ in work."""
 
 
 def replay_apart(
@@ -39,12 +39,14 @@ def replay_apart(
     """As :func:`streaming.engine.replay.replay`, of the default deployment's jobs. UserError when a process is lost."""
     mine, index = replay_log(log, jobs, scratch), EpochIndex(log)
     index.refresh()
-    begin = (str(start[0].folder.absolute()), *start[1:]) if start else None
-    shared = [str(log.folder.absolute()), str(scratch.absolute()), begin, cuts[-1].number, epochs_max, events_max]
+    begin = (start[0].folder.absolute(), *start[1:]) if start else None
     shards = [(job.name, shard) for job in jobs for shard in job.shards(log.topics()["trades"])]
-    count = len(os.sched_getaffinity(0))
-    dealt = [some for some in (shards[place::count] for place in range(count)) if some]
-    with _processes([orjson.dumps([*shared, some]).decode() for some in dealt], scratch) as check:
+    count = min(len(shards), _PER_CORE * len(os.sched_getaffinity(0)))
+    parts = [
+        _Part(log.folder.absolute(), scratch.absolute(), begin, cuts[-1].number, epochs_max, events_max, dealt)
+        for dealt in (shards[place::count] for place in range(count))
+    ]
+    with _processes(parts) as check:
         for epoch in cuts:
             while not all(_passed(mine, index, f"{job}-{shard}", epoch) for job, shard in shards):
                 check()
@@ -57,46 +59,64 @@ def _passed(mine: ReplayLog, index: EpochIndex, name: str, epoch: Epoch) -> bool
     return progress is not None and index.number_at(progress) > epoch.number
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one process replays."""
+
+    log: Path
+    scratch: Path
+    start: tuple[Path, str, int] | None
+    through: int
+    epochs_max: int
+    events_max: int
+    shards: Sequence[tuple[str, int]]
+    """Jobs and their shards."""
+
+
 @contextmanager
-def _processes(tasks: Sequence[str], scratch: Path) -> Iterator[Callable[[], None]]:
-    """A process for each task, ended with the block; gives what raises UserError once one of them is lost."""
-    running: list[tuple[subprocess.Popen, IO[str]]] = []
+def _processes(parts: Sequence[_Part]) -> Iterator[Callable[[], None]]:
+    """A process for each part, ended with the block; gives what raises UserError once one of them is lost."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    running: list[tuple[BaseProcess, Path]] = []
 
     def check() -> None:
         for process, errors in running:
-            if process.poll() not in (None, 0):
-                errors.seek(0)
-                last = errors.read().strip().splitlines()[-1:]
-                raise UserError(f"replay: a process ended with code {process.returncode}: {''.join(last)}")
+            if process.exitcode not in (None, 0):
+                last = errors.read_text().strip().splitlines()[-1:] if errors.exists() else []
+                raise UserError(f"replay: a process ended with code {process.exitcode}: {''.join(last)}")
 
     try:
-        for place, task in enumerate(tasks):
-            said = (scratch / f"errors-{place}").open("w+")
-            command = module_command(__name__, task)
-            running.append((subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, env=environment()), said))
+        for place, part in enumerate(parts):
+            errors = part.scratch / f"errors-{place}"
+            started = context.Process(target=_replay, args=(part, errors), daemon=True)
+            started.start()
+            running.append((started, errors))
         yield check
     finally:
-        for process, errors in running:
+        for process, _ in running:
             process.kill()
-            process.wait()
-            assert process.stdin is not None
-            process.stdin.close()
-            errors.close()
+            process.join()
 
 
-def main(task: str) -> None:
-    """Replay some shards."""
-    end_with_caller()
-    log_folder, scratch, start, through, epochs_max, events_max, shards = orjson.loads(task)
-    log = FilesLog(log_folder)
-    mine, index = ReplayLog(log, Path(scratch)), EpochIndex(log)
-    begin = (CutStore(start[0]), start[1], start[2]) if start else None
-    hosts = [replay_host(mine, index, chain.job(job), shard, begin) for job, shard in shards]
-    while any(host.epoch <= through for host in hosts):
-        if not sum(host.step(through, epochs_max, events_max) for host in hosts):
-            time.sleep(_IDLE_S)
+def _replay(part: _Part, errors: Path) -> None:
+    """Be a process of a replay; it ends with its caller."""
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    try:
+        log = FilesLog(part.log)
+        mine, index = ReplayLog(log, part.scratch), EpochIndex(log)
+        start = (CutStore(part.start[0]), *part.start[1:]) if part.start else None
+        hosts = [replay_host(mine, index, chain.job(job), shard, start) for job, shard in part.shards]
+        while any(host.epoch <= part.through for host in hosts):
+            if not sum(host.step(part.through, part.epochs_max, part.events_max) for host in hosts):
+                time.sleep(_IDLE_S)
+    except BaseException:
+        errors.write_text(traceback.format_exc())
+        os._exit(1)
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
-    leave(0)
+def _end_with_caller() -> None:
+    caller = multiprocessing.parent_process()
+    assert caller is not None
+    caller.join()
+    os._exit(3)

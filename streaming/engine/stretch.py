@@ -129,10 +129,10 @@ class StretchReader:
             limit = min(limit, through + 1)
         if first >= limit:
             return []
-        for feed in self._feeds:
-            feed.poll(limit - 1)
-            limit = min(limit, self._covered(feed) + 1)
         stop = self._bounded(first, min(limit, first + epochs_max), events_max)
+        for feed in self._feeds:
+            feed.poll(stop - 1)  # and no further: what is read ahead stays in memory
+            stop = min(stop, self._covered(feed) + 1)
         if first >= stop:
             return []
         raw = [self._read_raw(topic, partition, first, stop) for topic, partition in self._raw]
