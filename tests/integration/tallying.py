@@ -19,6 +19,7 @@ from waiting import wait_for
 from orchestration.jobs import control as jobs
 from orchestration.jobs.control import Cluster
 from orchestration.stack import jobs as stack_jobs
+from orchestration.stack.resubmission import job_states
 from streaming.engine.beam import HostedJob, JobReference, Polling
 from streaming.engine.epochs import EpochIndex
 from streaming.engine.runner import ShardHost, run_bounded
@@ -66,8 +67,13 @@ class Tallying:
         return tally_day.published(self.log, SHARDS, count)
 
     def close(self) -> None:
-        jobs.cancel(self.cluster, self.name)
+        self.cancel()
         self.log.close()
+
+    def cancel(self) -> None:
+        rest = self.stack.flink_rest
+        wait_for("a JobManager that answers", lambda: job_states(rest) is not None)  # it may just have been killed
+        jobs.cancel(self.cluster, self.name)
 
 
 def undisturbed(folder: Path, count: int) -> tuple[list, list]:
@@ -103,9 +109,10 @@ class Steady:
         return found - [found[0, 0], 0]
 
     def stop(self) -> int:
-        """End the input; returns how many epochs there were, all of them committed."""
+        """End the input and, with all of it committed, the job; returns how many epochs there were."""
         self._running.close()
         self.tallying.passes("all steady input", self.feed.count)
+        self.tallying.cancel()
         return self.feed.count
 
     def close(self) -> None:
