@@ -220,8 +220,8 @@ class _FrameFeed:
         whole = len(span.payloads)
         while whole and not last_epoch(span.payloads[whole - 1])[1]:
             whole -= 1  # the rest of that frame is behind the bound: it comes next time
-        if not whole and span.payloads:
-            return self._read(stop + 1)
+        if not whole and span.payloads:  # a frame of many messages; all are there, for it was committed at once
+            return self._read(min(self._log.end(self.topic, self._partition), 2 * stop - self._next))
         start = 0
         for i, payload in enumerate(span.payloads[:whole]):
             if last_epoch(payload)[1]:
