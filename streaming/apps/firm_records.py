@@ -153,8 +153,8 @@ def _take(kept: Growing, rows: dict[str, np.ndarray]) -> None:
     version, live = rows.pop("version"), rows.pop("live")
     kept.append({name: column[version == 1] for name, column in rows.items()})
     for i in np.flatnonzero(version > 1).tolist():
-        stored = (kept["id_low"] == rows["id_low"][i]) & (kept["id_high"] == rows["id_high"][i])
-        for place in np.flatnonzero(stored).tolist():
+        stored = kept.where("id_low", rows["id_low"][i], "id_high", rows["id_high"][i])
+        for place in stored.tolist():
             for name in kept.names:
                 if name != "epoch":
                     kept[name][place] = rows[name][i]

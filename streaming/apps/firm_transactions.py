@@ -17,6 +17,7 @@ from streaming.risk.rulebook import Rules
 from streaming.schema import sealed
 from streaming.schema.transactions import TRANSACTION_FIELDS
 
+_REPORTED = ["id", "kind", "account", "instrument", "quantity", "price", "event_time", "venue", "counterparty"]
 HELD_BACK, OUT_OF_SCOPE = "held back", "out of scope"
 
 
@@ -61,12 +62,12 @@ def _trades(firm: FirmView, scope: np.ndarray) -> tuple[pa.Table, int]:
         none = {name: pa.array([], pa.string()) for name in ("reference", "venue", "counterparty_lei")}
         none |= {name: pa.array([], pa.int64()) for name in ("account", "instrument", "quantity", "price", "time")}
         return pa.table(none | {"buy": pa.array([], pa.bool_())}), 0
-    trades = pa.concat_tables(rows)
-    trades = trades.filter(pc.equal(trades["kind"], "trade")).combine_chunks()
+    trades = pa.concat_tables(rows).select(_REPORTED)
+    executed = pc.equal(trades["kind"], "trade").to_numpy()
     instrument = codes(trades["instrument"], firm.ids.instruments)
-    kept = np.flatnonzero(scope[instrument])
-    outside = trades.num_rows - len(kept)
-    trades, instrument = trades.take(pa.array(kept)), instrument[kept]
+    kept = np.flatnonzero(executed & scope[instrument])
+    outside = int(executed.sum()) - len(kept)
+    trades, instrument = trades.take(pa.array(kept)).combine_chunks(), instrument[kept]
     order = pc.sort_indices(trades, sort_keys=[("id", "ascending")])
     trades, instrument = trades.take(order), instrument[order.to_numpy()]
     lei = {name: str(code) for name, code in firm.rules.table("mifid.counterparty_lei").items()}

@@ -34,6 +34,11 @@ class Growing:
             self._columns[name][self._length : self._length + more] = rows[name]
         self._length += more
 
+    def where(self, selective: str, value: int, other: str, its_value: int) -> np.ndarray:
+        """Ascending numbers of the rows with these values in two columns; few rows have the first."""
+        rows = np.flatnonzero(self[selective] == value)
+        return rows[self[other][rows] == its_value]
+
     def remove(self, rows: np.ndarray) -> None:
         """Without these rows (a mask or row numbers), in order; only what stands behind the first of them moves."""
         gone = np.flatnonzero(rows) if rows.dtype == bool else rows

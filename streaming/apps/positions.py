@@ -391,26 +391,24 @@ def _replace_corrected(state: PositionsState, fresh: dict[str, np.ndarray]) -> n
 
     A correct of a trade that is none of the day's is refused here: it belongs to a restatement of that trade's date.
     """
-    touched: list[np.ndarray] = [np.empty(0, np.int64)]
+    events, touched, gone = state.events, [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    places: dict[tuple[int, int], tuple[int, int] | None] = {}
+    """Epoch and ordinal of the original, by trade; None when it is none of the day's."""
     done: set[tuple[int, int, int]] = set()
     for i in np.flatnonzero(fresh["version"] > 1).tolist():
-        high, low, version = fresh["id_high"][i], fresh["id_low"][i], fresh["version"][i]
-        if (int(high), int(low), int(version)) in done:
+        high, low, version = (int(fresh[name][i]) for name in ("id_high", "id_low", "version"))
+        if (high, low, version) in done:
             continue
-        done.add((int(high), int(low), int(version)))
-        same = (fresh["id_high"] == high) & (fresh["id_low"] == low)
+        done.add((high, low, version))
+        same = (fresh["id_low"] == low) & (fresh["id_high"] == high)
         this, older = same & (fresh["version"] == version), same & (fresh["version"] < version)
-        events = state.events
-        stored = (events["id_high"] == high) & (events["id_low"] == low)
-        if stored.any():
-            first = int(np.argmax(stored))
-            place = events["epoch"][first], events["ordinal"][first]
-            touched.append(events["key"][stored].copy())
-            events.remove(stored)
-        elif older.any():
-            first = int(np.argmax(older))
-            place = fresh["epoch"][first], fresh["ordinal"][first]
-        else:
+        if (high, low) not in places:
+            stored = events.where("id_low", low, "id_high", high)
+            gone.append(stored)
+            touched.append(events["key"][stored])
+            earlier, rows = (events, stored) if len(stored) else (fresh, np.flatnonzero(older))
+            places[high, low] = (earlier["epoch"][rows[0]], earlier["ordinal"][rows[0]]) if len(rows) else None
+        if (place := places[high, low]) is None:
             live = this & fresh["live"]
             _reject(state, {name: fresh[name][this] for name in _EVENT}, "corrects a trade of an earlier business date")
             fresh["live"][live] = False
@@ -418,6 +416,7 @@ def _replace_corrected(state: PositionsState, fresh: dict[str, np.ndarray]) -> n
         fresh["live"][older] = False
         fresh["epoch"][this], fresh["ordinal"][this] = place
         touched.append(fresh["key"][same])
+    events.remove(np.concatenate(gone))
     return np.unique(np.concatenate(touched))
 
 
