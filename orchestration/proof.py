@@ -155,8 +155,9 @@ class _Caller:
 
     def _listen(self) -> None:
         line = ""
-        for line in sys.stdin:
-            self._lines.put(line.strip())
+        with open(os.dup(0)) as said:  # sys.stdin is closed in forked processes, which would wait for its lock
+            for line in said:
+                self._lines.put(line.strip())
         if line.strip() != _SEALED:
             os._exit(3)
 
