@@ -139,6 +139,15 @@ def run_jobs(home: Home, show: Display, host: str = LOOP) -> None:
     HOSTS[host](home.log, home.index).finish(show)
 
 
+def run_proved(home: Home, day: date, show: Display) -> None:
+    """The live jobs over every closed epoch with the replay of the day beside them; its cuts sealed and certified."""
+    unproved = [cut for cut in newest_versions(home.cuts(day)) if _proof(home, cut) is None]
+    with proving(home.settings, _task(home, unproved)) as proof:
+        run_jobs(home, show)
+        seal(home, show)
+        _certify(home, proof, unproved, show)
+
+
 def seal(home: Home, show: Display) -> list[MarkedCut]:
     """Seal what the jobs have sealed at their shards."""
     stage = show.stage("seal cuts")

@@ -39,8 +39,9 @@ def telling() -> Iterator[None]:
 
 
 def seal_cut(work: Work, desk: Desk, day: date, name: str) -> SealedCut:
-    """The newest version of a cut, sealed: jobs first, unless the live jobs are at work."""
-    from orchestration import pipeline
+    """The newest version of a cut, sealed: jobs first, unless the live jobs are at work. An end of day whose jobs run
+    here is replayed beside them, as by the command: it is sealed with its certificates."""
+    from orchestration import days, pipeline
 
     home = work.home
     if work.live:
@@ -49,9 +50,12 @@ def seal_cut(work: Work, desk: Desk, day: date, name: str) -> SealedCut:
         _close(work, desk, day)
     cut = _marked(work, desk, day, name)
     if cut.version not in home.store.versions(cut.id):
-        if not work.live:
-            pipeline.run_jobs(home, Silent())
-        pipeline.seal(home, Silent())
+        if not work.live and cut.id == days.end_of_day(day):
+            pipeline.run_proved(home, day, Silent())
+        else:
+            if not work.live:
+                pipeline.run_jobs(home, Silent())
+            pipeline.seal(home, Silent())
     return home.sealed(cut)
 
 
