@@ -113,7 +113,7 @@ def run_day(
         if growing is not None:
             jobs.follow(growing)
         cuts = newest_versions(home.cuts(day))
-        unproved = [cut for cut in cuts if _proof(home, cut) is None]
+        unproved = _unproved(home, cuts)
         with _beside(home, started) if unproved else nullcontext() as working:
             if working is not None:
                 working.proof.begin(_task(home, unproved))
@@ -141,7 +141,7 @@ def run_jobs(home: Home, show: Display, host: str = LOOP) -> None:
 
 def run_proved(home: Home, day: date, show: Display) -> None:
     """The live jobs over every closed epoch with the replay of the day beside them; its cuts sealed and certified."""
-    unproved = [cut for cut in newest_versions(home.cuts(day)) if _proof(home, cut) is None]
+    unproved = _unproved(home, newest_versions(home.cuts(day)))
     with proving(home.settings, _task(home, unproved)) as proof:
         run_jobs(home, show)
         seal(home, show)
@@ -195,7 +195,7 @@ def to_prove(home: Home, day: date, name: str | None = None) -> tuple[list[Marke
 def certify(home: Home, day: date, show: Display) -> list[Mapping]:
     """Replay the sealed cuts of a day that have no certificate; the certificates of all its sealed ones."""
     cuts = [cut for cut in newest_versions(home.cuts(day)) if cut.version in home.store.versions(cut.id)]
-    unproved = [cut for cut in cuts if _proof(home, cut) is None]
+    unproved = _unproved(home, cuts)
     if unproved:
         with proving(home.settings, replace(_task(home, unproved), apart=True)) as proof:
             _certify(home, proof, unproved, show)
@@ -258,6 +258,10 @@ def _build(home: Home, cut: SealedCut, folder: Path) -> Mapping[str, Path]:
     )
     before = opening(home, date.fromisoformat(cut.manifest["business_date"]))
     return reports.build(cut, folder, context, open_cut(home.settings.store, *before) if before else None)
+
+
+def _unproved(home: Home, cuts: Sequence[MarkedCut]) -> list[MarkedCut]:
+    return [cut for cut in cuts if _proof(home, cut) is None]
 
 
 def _proof(home: Home, cut: MarkedCut) -> Mapping | None:
