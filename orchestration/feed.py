@@ -4,6 +4,7 @@ Both are resumable: what is committed is skipped, so a killed feed goes on where
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -12,7 +13,7 @@ from orchestration import calendar
 from streaming.apps.routing import shard_of
 from streaming.demo import Chunk
 from streaming.engine.epochs import EPOCHS, ClockRules, Epoch, Mark, close_epochs
-from streaming.log import Log, Record
+from streaming.log import Log, Partition, Record, Span
 from streaming.schema.raw import FEEDS
 
 _SHARDED = {topic.name: topic.sharded for topic in FEEDS}
@@ -67,8 +68,7 @@ class Clock:
         self._last = _newest_epoch(log)
         self._versions = versions if self._last is None or self._last.day != day else {}
         self._marks = calendar.marks(day) if marks is None else marks
-        self._offsets: dict[tuple[str, int], np.ndarray] = {}
-        """Of each partition: the next offset after none, one, two ... of the messages that no epoch covers."""
+        self._arrived: dict[Partition, _Arrived] = {}
         self._progress: dict[tuple[str, int], int] = {}
         """What the epochs answer to; committed with them."""
 
@@ -82,31 +82,51 @@ class Clock:
         if self._last is not None and until <= self._last.time:
             return
         arrivals = self.waiting()
-        epochs = close_epochs(
-            self._last, until, arrivals, self._marks, self._rules, self._day, self._versions, self._offsets
-        )
+        offsets = {where: arrived.next_offsets for where, arrived in self._arrived.items()}
+        epochs = close_epochs(self._last, until, arrivals, self._marks, self._rules, self._day, self._versions, offsets)
         if epochs:
             self._writer.commit([Record(EPOCHS, 0, epoch.encode(), epoch.time) for epoch in epochs], self._progress)
             self._last, self._versions = epochs[-1], {}
 
     def waiting(self) -> dict[str, list[np.ndarray]]:
         """Arrival times of the messages that no epoch covers yet, by topic and partition."""
-        self._offsets = {}
-        return {name: self._new_times(name) for name in _SHARDED}
+        partitions = self._log.topics()
+        return {name: [self._read_on((name, p)).times for p in range(partitions[name])] for name in _SHARDED}
 
-    def _new_times(self, topic: str) -> list[np.ndarray]:
-        times = []
-        for partition in range(self._log.topics()[topic]):
-            start = self._start(topic, partition)
-            span = self._log.read(topic, partition, start, self._log.end(topic, partition))
-            self._offsets[topic, partition] = np.concatenate([[start], span.offsets + 1])
-            times.append(span.times)
-        return times
+    def _read_on(self, where: Partition) -> "_Arrived":
+        """What no epoch covers, with all that is new in the log."""
+        start = self._start(*where)
+        at = self._arrived.get(where) or _Arrived(np.empty(0, np.int64), np.array([start]), start)
+        end = self._log.end(*where)
+        if end > at.stop:
+            at = at.followed_by(self._log.read(*where, at.stop, end))
+        self._arrived[where] = at.behind(start)
+        return self._arrived[where]
 
     def _start(self, topic: str, partition: int) -> int:
         if self._last is None or topic not in self._last.ends:
             return self._log.first(topic, partition)
         return self._last.ends[topic][partition]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """The messages of a partition that no epoch covers."""
+
+    times: np.ndarray
+    next_offsets: np.ndarray
+    """After none, one, two ... of them."""
+    stop: int
+    """The log is read up to here."""
+
+    def followed_by(self, span: Span) -> "_Arrived":
+        times = np.concatenate([self.times, span.times])
+        return _Arrived(times, np.concatenate([self.next_offsets, span.offsets + 1]), span.stop)
+
+    def behind(self, offset: int) -> "_Arrived":
+        """Without what lies below ``offset``, the end of an epoch."""
+        covered = int(np.searchsorted(self.next_offsets, offset))
+        return _Arrived(self.times[covered:], self.next_offsets[covered:], self.stop)
 
 
 def _newest_epoch(log: Log) -> Epoch | None:

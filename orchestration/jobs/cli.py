@@ -160,7 +160,7 @@ def clock(cluster: "Cluster", log_json: str | None) -> None:
     """Close epochs and mark cuts beside the running jobs, until stopped. A second clock takes over from the first."""
     from orchestration.jobs import clock as beside
 
-    beside.run(_log(cluster, log_json))
+    beside.run(_log(cluster, log_json, following=True))
 
 
 @jobs_group.command()
@@ -194,7 +194,7 @@ def cut(cluster: "Cluster", log_json: str | None) -> None:
     click.echo(request_cut(_log(cluster, log_json), edge.user()))
 
 
-def _log(cluster: "Cluster", log_json: str | None) -> Log:
+def _log(cluster: "Cluster", log_json: str | None, following: bool = False) -> Log:
     from streaming.log.opening import open_log
 
-    return open_log(log_json or cluster.log_spec)
+    return open_log(log_json or cluster.log_spec, following)

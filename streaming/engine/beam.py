@@ -38,6 +38,7 @@ from streaming.engine.runner import (
 )
 from streaming.engine.stretch import Position, StretchReader
 from streaming.engine.stretch_codec import Outputs, decode_outputs, decode_stretches, encode_outputs, encode_stretches
+from streaming.log import Log
 from streaming.log.opening import LogSpec, open_log
 
 T = TypeVar("T")
@@ -94,8 +95,12 @@ class HostedJob:
     def key_count(self) -> int:
         return self.keys or len(self.load().shards(self.shards))
 
+    def open_log(self) -> Log:
+        """For whoever stays with it: an unbounded job follows, a bounded one finds everything there."""
+        return open_log(self.log, following=self.through is None)
+
     def index(self) -> EpochIndex:
-        return _live((self.run, "index"), lambda: EpochIndex(open_log(self.log)))
+        return _live((self.run, "index"), lambda: EpochIndex(self.open_log()))
 
 
 class ReadEpochs(beam.PTransform):
@@ -172,7 +177,7 @@ class _Poll(beam.DoFn):
         key = (hosted.run, "reader", shard)
         reader = _taken(key)
         if reader is None or reader.position != at:  # a new worker, or an older checkpoint was restored
-            log = _live((hosted.run, "input", shard), lambda: open_log(hosted.log))
+            log = _live((hosted.run, "input", shard), hosted.open_log)
             reader = StretchReader(log, hosted.index(), hosted.load(), shard, at)
         polling = hosted.polling
         stretches = reader.read(hosted.through, polling.epochs_max, polling.events_max)
@@ -292,7 +297,7 @@ class _Commit(beam.DoFn):
         yield shard, outputs.stop
 
     def _committer(self, shard: int) -> ShardCommitter:
-        log = open_log(self.hosted.log)
+        log = self.hosted.open_log()
         return ShardCommitter(log, self.hosted.index(), self.hosted.load(), shard)
 
 

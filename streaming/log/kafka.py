@@ -1,5 +1,8 @@
 """The log on Kafka. One transactional producer per writer name; readers see committed messages only.
 
+Who runs for long *follows* a log: once it has looked at a partition its reader stays there, and ``end`` is the end of
+what has arrived, without a question to the broker. It may then lag behind the log's end, but it never stops short.
+
 Times are kept to the microsecond: Kafka's own timestamp has the milliseconds, a header the rest. Topics are created
 with explicit partitions, and without retention by time unless ``topic_settings`` says otherwise: the times are the
 events' own, so it would remove a past day at once. Progress is the consumer group called like the writer; a progress
@@ -8,9 +11,7 @@ key that is no topic is kept under an empty topic ``progress.KEY``.
 
 import os
 import re
-import struct
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 
+from streaming.log.kafka_reader import MESSAGES_MAX, OffsetsGoneError, Reader, headers_of, offset_of
 from streaming.log.protocol import (
     FencedError,
     LogError,
@@ -42,13 +44,11 @@ ATTEMPT_S = 5.0
 """Of one question, where a broker that has just started may leave it without an answer."""
 TRANSACTION_TIMEOUT_MS = 45_000
 """A writer that died holds back every reader until its transaction is aborted."""
-MESSAGES_MAX = 10_000  # of one call of the client
+FOLLOWING_WAIT_MS, VISITING_WAIT_MS = 50, 5
+"""A visitor only asks for what is there; an answer still awaited would hold up the next partition's."""
 _PROGRESS = "progress."
-_TIME = "us"
-_MICROS = struct.Struct("<h")
 _GIVEN = re.compile(r"\$\{(\w+)\}")
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
-_GONE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 _COMMITTED = {"isolation_level": IsolationLevel.READ_COMMITTED}
 _LEADERLESS = frozenset(
     {
@@ -74,6 +74,7 @@ class KafkaLog:
     ``settings`` go to every client as they are (brokers, TLS, SASL); ``${NAME}`` in a value is taken from the
     environment, so that secrets need not stand in a description. They are never printed. ``prefix`` stands before the
     name of every topic, group and transactional id: several environments share a cluster without meeting.
+    ``following``: see above; each partition is then best read onwards, by one thread.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class KafkaLog:
         replication: int = 1,
         topic_settings: Mapping[str, str] | None = None,
         prefix: str = "",
+        following: bool = False,
     ):
         self._settings: dict[str, Any] = {name: from_environment(value) for name, value in settings.items()}
         self._replication = replication
@@ -89,7 +91,8 @@ class KafkaLog:
         self._topic_settings = {**_TOPIC_SETTINGS, **(topic_settings or {})}
         self._admin = AdminClient(self._settings)
         self._topics: dict[str, int] = {}
-        self._reader = _Reader(self._settings)
+        self.following = following
+        self._reader = Reader(self._settings, FOLLOWING_WAIT_MS if following else VISITING_WAIT_MS)
         self._plain: set[str] = set()
         """Topics that are known not to be compacted."""
         self._ends: dict[Partition, int] = {}
@@ -136,37 +139,56 @@ class KafkaLog:
         return self._offset(topic, partition, OffsetSpec.earliest())
 
     def end(self, topic: str, partition: int) -> int:
-        found = self._offset(topic, partition, OffsetSpec.latest())
-        self._ends[topic, partition] = found
+        where = topic, partition
+        at = self._reader.next(where)
+        if self.following and at is not None:
+            try:
+                return self._reader.received(where)
+            except OffsetsGoneError:
+                raise self._missing(topic, partition, at, at) from None
+        found = self._end(where)
+        if self.following:
+            self._reader.follow(where, found, self.kafka_name(topic))
         return found
+
+    def _end(self, where: Partition) -> int:
+        self._ends[where] = self._offset(*where, OffsetSpec.latest())
+        return self._ends[where]
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Span:
         self._known(topic, partition)
-        if (
-            not 0 <= start <= stop
-            or stop > self._ends.get((topic, partition), -1)
-            and stop > self.end(topic, partition)
-        ):
+        where = topic, partition
+        if not 0 <= start <= stop or not self._reaches(where, stop):
             raise self._missing(topic, partition, start, stop)
         if start == stop:
             return Span(start, stop, np.empty(0, np.int64), np.empty(0, np.int64), [])
-        where = topic, partition
-        if self._reader.at != (where, start):
+        if self._reader.next(where) != start:
             self._refuse_compacted(topic)
             if start < self.first(topic, partition):
                 raise self._missing(topic, partition, start, stop)
-            self._reader.seek(where, start, self.kafka_name(topic))
+            if not self.following:
+                self._reader.leave_all()
+            self._reader.follow(where, start, self.kafka_name(topic))
         try:
-            span = self._reader.read(stop)
-        except _OffsetsGoneError:
+            span = self._reader.read(where, stop)
+        except OffsetsGoneError:
             raise self._missing(topic, partition, start, stop) from None
-        if stop == self._ends[where]:
-            self._reader.rest()
+        if not self.following and stop == self._ends[where]:
+            self._reader.leave(where)  # fetch nothing while nobody reads
         return span
+
+    def _reaches(self, where: Partition, stop: int) -> bool:
+        """Whether there is everything below ``stop``; the broker is asked only where that is not known."""
+        if stop <= self._ends.get(where, -1):
+            return True
+        if self.following and self._reader.next(where) is not None and stop <= self._reader.received(where):
+            return True
+        return stop <= self._end(where)
 
     def at_time(self, topic: str, partition: int, time: int) -> int:
         """As the protocol says. Kafka knows milliseconds; the last step compares the messages' own microseconds."""
-        end = self.end(topic, partition)
+        self._known(topic, partition)
+        end = self._end((topic, partition))
         start = self._offset(topic, partition, OffsetSpec.for_timestamp(max(time // 1000, 0)))
         start = end if start < 0 else start
         while start < end:
@@ -285,7 +307,7 @@ class KafkaLog:
                 time.sleep(0.05)
 
     def _missing(self, topic: str, partition: int, start: int, stop: int) -> MissingOffsetsError:
-        found = f"[{self.first(topic, partition)}, {self.end(topic, partition)})"
+        found = f"[{self.first(topic, partition)}, {self._end((topic, partition))})"
         return MissingOffsetsError(f"{topic}/{partition}: expected offsets [{start}, {stop}), found {found}")
 
     def _refuse_compacted(self, topic: str) -> None:
@@ -342,7 +364,8 @@ class KafkaWriter:
                 TIMEOUT_S,
             )
         self._attempt("commit", self._producer.commit_transaction, TIMEOUT_S)
-        self._log.await_ends(self._appended)
+        if not self._log.following:
+            self._log.await_ends(self._appended)
         self._progress |= kept
 
     def _produce(self, records: Sequence[Record]) -> None:
@@ -351,8 +374,7 @@ class KafkaWriter:
         for i, record in enumerate(records):
             where = record.topic, record.partition
             reported = partial(self._delivered, where) if newest[where] == i else None
-            milliseconds, rest = divmod(record.time, 1000)
-            headers: list[tuple[str, str | bytes | None]] | None = [(_TIME, _MICROS.pack(rest))] if rest else None
+            milliseconds, headers = headers_of(record.time)
             while True:
                 try:
                     self._producer.produce(
@@ -371,7 +393,7 @@ class KafkaWriter:
 
     def _delivered(self, where: Partition, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self._appended[where] = _offset(message) + 1
+            self._appended[where] = offset_of(message) + 1
 
     def _attempt(self, what: str, call, *arguments) -> None:
         """Make a call of the client; on an error abort the transaction, so that nothing of it counts."""
@@ -393,97 +415,6 @@ class KafkaWriter:
 
     def close(self) -> None:
         self._group.close()
-
-
-class _OffsetsGoneError(Exception):
-    pass
-
-
-class _Reader:
-    """One consumer, on one partition at a time; what was received ahead is kept while it stays there.
-
-    It only asks for what is known to be there, so a fetch never has to wait, and between reads nothing is fetched.
-    """
-
-    def __init__(self, settings: Mapping[str, object]):
-        own = {
-            "group.id": "plumbline-reader",  # asked for by the client; nothing is ever committed to it
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 5,  # a fetch under way holds up the next partition's
-            "queued.max.messages.kbytes": 16_384,
-            "check.crcs": True,
-        }
-        self._consumer = Consumer({**settings, **own})
-        self.at: tuple[Partition, int] | None = None
-        """The partition, and the next offset to hand out."""
-        self._received = -1
-        """Everything below is handed out, waiting, or was never a message."""
-        self._waiting: deque[Message] = deque()
-
-    def seek(self, where: Partition, offset: int, kafka_name: str) -> None:
-        self._consumer.assign([TopicPartition(kafka_name, where[1], offset)])
-        self._waiting.clear()
-        self.at, self._received = (where, offset), offset
-
-    def read(self, stop: int) -> Span:
-        """The messages up to ``stop``, which is known to be there."""
-        assert self.at is not None
-        where, start = self.at
-        self.at = None  # until all of it has been received
-        while self._received < stop:
-            self._receive(where, stop - self._received)
-        taken = []
-        while self._waiting and _offset(self._waiting[0]) < stop:
-            taken.append(self._waiting.popleft())
-        self.at = (where, stop)
-        offsets = np.array([message.offset() for message in taken], np.int64)
-        times = np.array([_time(message) for message in taken], np.int64)
-        return Span(start, stop, offsets, times, [message.value() or b"" for message in taken])
-
-    def rest(self) -> None:
-        """Fetch nothing while nobody reads."""
-        self._consumer.unassign()
-        self.at = None
-
-    def _receive(self, where: Partition, wanted: int) -> None:
-        """What is there at once, else wait for the first: ``consume`` would wait for all that are asked for."""
-        found = self._consumer.consume(min(wanted, MESSAGES_MAX), 0) or self._consumer.consume(1, TIMEOUT_S)
-        name = f"{where[0]}/{where[1]}"
-        if not found:
-            raise LogError(f"{name}: no answer within {TIMEOUT_S:.0f} s at offset {self._received}")
-        for message in found:
-            error = message.error()
-            if error is None:
-                self._waiting.append(message)
-                self._received = _offset(message) + 1
-            elif error.code() == KafkaError._PARTITION_EOF:
-                self._received = max(self._received, _offset(message))
-            elif error.code() in _GONE:
-                raise _OffsetsGoneError
-            elif error.fatal() or not error.retriable():
-                raise LogError(f"{name}: {error.str()}")
-
-    def close(self) -> None:
-        self._consumer.close()
-
-
-def _offset(message: Message) -> int:
-    offset = message.offset()
-    assert offset is not None  # every message of a broker has one
-    return offset
-
-
-def _time(message: Message) -> int:
-    micros: int = message.timestamp()[1] * 1000
-    headers: Any = message.headers() or ()
-    for name, value in headers:
-        if name == _TIME:
-            micros += _MICROS.unpack(value)[0]
-    return micros
 
 
 def from_environment(value: object) -> object:

@@ -16,8 +16,11 @@ LogSpec = Mapping[str, object]
 """Plain JSON: ``kind``, and what that kind of log needs."""
 
 
-def open_log(spec: LogSpec | str) -> Log:
-    """The log that ``spec`` (or its JSON text) describes; LogError when it describes none."""
+def open_log(spec: LogSpec | str, following: bool = False) -> Log:
+    """The log that ``spec`` (or its JSON text) describes; LogError when it describes none.
+
+    ``following``: for who runs for long and reads onwards; ends may then lag behind (see :mod:`streaming.log.kafka`).
+    """
     found: dict[str, Any] = json.loads(spec) if isinstance(spec, str) else dict(spec)
     kind = found.pop("kind", None)
     try:
@@ -26,9 +29,10 @@ def open_log(spec: LogSpec | str) -> Log:
         if kind == "kafka":
             from streaming.log.kafka import KafkaLog  # its client library is only needed here
 
-            return KafkaLog(**found)
+            return KafkaLog(**found, following=following)
         if kind == "overlaid":
-            return OverlaidLog(open_log(found.pop("below")), open_log(found.pop("own")), **found)
+            below, own = (open_log(found.pop(name), following) for name in ("below", "own"))
+            return OverlaidLog(below, own, **found)
     except (TypeError, KeyError) as error:
         raise LogError(f"log of kind {kind}: {error}") from None  # names the argument, never its value
     raise LogError(f"log: expected kind files, kafka or overlaid, found {kind!r}")

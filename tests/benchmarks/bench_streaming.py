@@ -25,7 +25,7 @@ import pyarrow as pa
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from orchestration.jobs import control as jobs
-from orchestration.jobs.clock import LiveClock
+from orchestration.jobs.clock import LiveClock, until_tick
 from orchestration.jobs.control import Cluster
 from orchestration.stack import control
 from orchestration.stack import jobs as stack_jobs
@@ -39,6 +39,7 @@ from streaming.engine.replay import ReplayLog
 from streaming.engine.runner import ShardHost, run_bounded
 from streaming.log import Record
 from streaming.log.kafka import KafkaLog
+from streaming.log.opening import open_log
 from streaming.schema.raw import CONTROL, FEEDS
 from tests.benchmarks import streaming_jobs
 from tests.kit import tiny_day
@@ -192,14 +193,15 @@ class Beat(LiveClock):
         super().advance(at)
 
 
-def clock(log: KafkaLog) -> Beat:
+def clock(cluster: Cluster) -> Beat:
+    log = open_log(cluster.log_spec, following=True)
     return Beat(log, tiny_day.DAY, versions_in_force(date(2026, 11, 1), "bench"), now)
 
 
 def door(cluster: Cluster) -> None:
     """JSON events off the broker: the client's own loop, the log's spans, and the book's validated rows."""
     log = opened(cluster, "fused")
-    ticking = clock(log)
+    ticking = clock(cluster)
     ticking.beat()
     writer = log.writer("trades")
     for first in range(0, DOOR_EVENTS, 20_000):
@@ -307,7 +309,7 @@ class Watcher(threading.Thread):
 def fresh(cluster: Cluster, chained: str, kill: bool) -> None:
     """From a trade handed to the log to its account's P&L read, with everything running."""
     log = opened(cluster, chained)
-    ticking, stop = clock(log), multiprocessing.get_context("spawn").Event()
+    ticking, stop = clock(cluster), multiprocessing.get_context("spawn").Event()
     ticking.beat()
     names = list(streaming_jobs.CHAINS[chained])
     for name in names:
@@ -321,7 +323,7 @@ def fresh(cluster: Cluster, chained: str, kill: bool) -> None:
     beating = threading.Event()
 
     def beat() -> None:
-        while not beating.wait(EPOCH_S):
+        while not beating.wait(until_tick(now())):
             ticking.beat()
 
     pacing = threading.Thread(target=beat)
