@@ -32,7 +32,7 @@ def test_as_of_between_cuts_shows_one_account(desk):
     assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
 
 
-@pytest.mark.parametrize("times", [20, pytest.param(1_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("times", [20, pytest.param(1_000, marks=[pytest.mark.soak, pytest.mark.timeout(4 * 3_600)])])
 def test_as_of_random_times_equals_a_replay_from_zero(desk, tmp_path, times):
     from orchestration.asof import tables_at
     from orchestration.pipeline import Home
