@@ -140,12 +140,11 @@ class KafkaLog:
 
     def end(self, topic: str, partition: int) -> int:
         where = topic, partition
-        at = self._reader.next(where)
-        if self.following and at is not None:
+        if self.following and self._reader.follows(where):
             try:
                 return self._reader.received(where)
-            except OffsetsGoneError:
-                raise self._missing(topic, partition, at, at) from None
+            except OffsetsGoneError as gone:
+                raise self._missing(topic, partition, gone.offset, gone.offset) from None
         found = self._end(where)
         if self.following:
             self._reader.follow(where, found, self.kafka_name(topic))
@@ -162,7 +161,7 @@ class KafkaLog:
             raise self._missing(topic, partition, start, stop)
         if start == stop:
             return Span(start, stop, np.empty(0, np.int64), np.empty(0, np.int64), [])
-        if self._reader.next(where) != start:
+        if not self._reader.stands_at(where, start):
             self._refuse_compacted(topic)
             if start < self.first(topic, partition):
                 raise self._missing(topic, partition, start, stop)
@@ -170,7 +169,7 @@ class KafkaLog:
                 self._reader.leave_all()
             self._reader.follow(where, start, self.kafka_name(topic))
         try:
-            span = self._reader.read(where, stop)
+            span = self._reader.read(where, start, stop)
         except OffsetsGoneError:
             raise self._missing(topic, partition, start, stop) from None
         if not self.following and stop == self._ends[where]:
@@ -181,7 +180,7 @@ class KafkaLog:
         """Whether there is everything below ``stop``; the broker is asked only where that is not known."""
         if stop <= self._ends.get(where, -1):
             return True
-        if self.following and self._reader.next(where) is not None and stop <= self._reader.received(where):
+        if self.following and self._reader.follows(where) and stop <= self._reader.received(where):
             return True
         return stop <= self._end(where)
 

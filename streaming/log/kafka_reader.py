@@ -26,7 +26,11 @@ _GONE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE
 
 
 class OffsetsGoneError(Exception):
-    """The broker no longer has, or never had, what was asked for."""
+    """The broker no longer has, or never had, what comes next at ``offset``."""
+
+    def __init__(self, offset: int):
+        super().__init__(offset)
+        self.offset = offset
 
 
 @dataclass(slots=True)
@@ -36,6 +40,8 @@ class _Followed:
     """What Kafka calls it."""
     next: int
     """The next offset to hand out."""
+    handed: int
+    """One past the last message that was handed out: between this and ``next`` there is none."""
     received: int
     """Everything below is handed out, waiting, or was never a message."""
     waiting: deque[Message] = field(default_factory=deque)
@@ -67,16 +73,19 @@ class Reader:
         self._followed: dict[Partition, _Followed] = {}
         self._by_name: dict[tuple[str | None, int | None], _Followed] = {}
 
-    def next(self, where: Partition) -> int | None:
-        """The offset from which ``where`` is read on; None where it is not followed."""
+    def follows(self, where: Partition) -> bool:
+        return where in self._followed
+
+    def stands_at(self, where: Partition, offset: int) -> bool:
+        """Whether ``where`` is followed, and what it hands out next is the first message from ``offset`` on."""
         found = self._followed.get(where)
-        return found.next if found else None
+        return found is not None and found.handed <= offset <= found.next
 
     def follow(self, where: Partition, offset: int, kafka_name: str) -> None:
         """Read ``where`` from ``offset`` on, and whatever comes after."""
         self.leave(where)
         at = TopicPartition(kafka_name, where[1], offset)
-        self._followed[where] = self._by_name[kafka_name, where[1]] = _Followed(where, at, offset, offset)
+        self._followed[where] = self._by_name[kafka_name, where[1]] = _Followed(where, at, offset, offset, offset)
         self._consumer.incremental_assign([at])
 
     def leave(self, where: Partition) -> None:
@@ -94,22 +103,24 @@ class Reader:
         """The next offset after what has arrived of a followed partition; does not wait."""
         found = self._followed[where]
         self._take(0.0)
+        self._pause_the_rest(found)
         if found.gone and not found.waiting:
             self.leave(where)
-            raise OffsetsGoneError
+            raise OffsetsGoneError(found.next)
         return found.received
 
-    def read(self, where: Partition, stop: int) -> Span:
-        """The messages of a followed partition up to ``stop``, which the broker is known to have."""
+    def read(self, where: Partition, start: int, stop: int) -> Span:
+        """The messages from ``start``, where it stands, up to ``stop``, which the broker is known to have."""
         found = self._followed[where]
-        start, deadline = found.next, time.monotonic() + ANSWER_S
+        deadline = time.monotonic() + ANSWER_S
         while found.received < stop:
             self._resume(found)
             before = found.received
             if found.gone:
                 self.leave(where)
-                raise OffsetsGoneError
+                raise OffsetsGoneError(found.next)
             self._take(0.1)
+            self._pause_the_rest(found)
             if found.received > before:
                 deadline = time.monotonic() + ANSWER_S
             elif time.monotonic() > deadline:
@@ -119,7 +130,9 @@ class Reader:
         while found.waiting and offset_of(found.waiting[0]) < stop:
             taken.append(found.waiting.popleft())
         payloads = [message.value() or b"" for message in taken]
-        found.next, found.waiting_bytes = stop, found.waiting_bytes - sum(map(len, payloads))
+        found.waiting_bytes -= sum(map(len, payloads))
+        found.next = max(stop, found.next)
+        found.handed = offset_of(taken[-1]) + 1 if taken else found.handed
         if found.waiting_bytes < AHEAD_BYTES // 2:
             self._resume(found)
         offsets = np.array([message.offset() for message in taken], np.int64)
@@ -148,8 +161,11 @@ class Reader:
                 found.gone = True
             elif error.fatal() or not error.retriable():
                 raise LogError(f"{message.topic()}/{message.partition()}: {error.str()}")
+
+    def _pause_the_rest(self, wanted: _Followed) -> None:
+        """Let the broker keep what would fill the memory before it is read."""
         for found in self._followed.values():
-            if found.waiting_bytes > AHEAD_BYTES and not found.paused:
+            if found is not wanted and found.waiting_bytes > AHEAD_BYTES and not found.paused:
                 self._consumer.pause([found.at])
                 found.paused = True
 

@@ -132,3 +132,19 @@ def test_messages_that_retention_removes_under_the_reader_are_refused_by_name(st
     with pytest.raises(MissingOffsetsError, match=r"expected offsets \[3, 10\), found \[4, 11\)"):
         followed.read("a", 0, 3, 10)
     assert followed.read("a", 0, 4, 10).payloads == [b"%d" % i for i in range(4, 10)]
+
+
+def test_reading_on_from_the_last_message_or_from_the_mark_behind_it_stays_in_place(log, followed, monkeypatch):
+    writer, sent = log.writer("w"), []
+    writer.commit([Record("a", 0, b"first", 0)])
+    assert followed.read("a", 0, 0, log.end("a", 0)).payloads == [b"first"]
+    follow = kafka_reader.Reader.follow
+    monkeypatch.setattr(kafka_reader.Reader, "follow", lambda *given: sent.append(given) or follow(*given))
+    last = 0
+    for i in range(1, 5):
+        writer.commit([Record("a", 0, b"%d" % i, 0)])
+        end = log.end("a", 0)
+        span = followed.read("a", 0, last + 1 if i % 2 else end - 2, end)
+        assert span.payloads == [b"%d" % i]
+        last = int(span.offsets[-1])
+    assert not sent, "it was sent to where it stood"
