@@ -16,6 +16,9 @@ from orchestration.stack.settings import INFRA
 JAVA_LOWEST = 17  # Kafka 4 brokers need it
 POMS = ("pom.xml", "kafka/pom.xml", "flink/pom.xml")
 LIBRARIES = ("kafka", "flink")
+LIB = Path("lib", "gradle", "wrapper")
+"""Beam's job server hands Flink every jar of its own class path with each job: 200 MB that Flink's servers have, and that
+a TaskManager would fetch again at each start. It passes over paths with ``gradle/wrapper`` in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def resolve(infra: Path = INFRA, say: Callable[[str], None] = lambda _: None) ->
     Raises:
         StackError: Maven is missing, or could not resolve; the message holds its first error.
     """
-    lib = infra / "lib"
+    lib = infra / LIB
     lib.mkdir(parents=True, exist_ok=True)
     with (lib / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two stacks that start together resolve once
@@ -104,7 +107,7 @@ def _copy_dependencies(maven: Path, infra: Path, lib: Path) -> None:
 
 
 def _is_resolved(infra: Path) -> bool:
-    stamp = infra / "lib" / "resolved"
+    stamp = infra / LIB / "resolved"
     return stamp.is_file() and stamp.read_text(encoding="utf-8") == _poms_digest(infra)
 
 

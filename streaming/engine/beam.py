@@ -43,7 +43,7 @@ from streaming.log.opening import LogSpec, open_log
 
 T = TypeVar("T")
 NAMESPACE = "plumbline"
-COMPACTION_BYTES = 8 << 20
+COMPACTION_BYTES = 2 << 20
 
 
 @dataclass(frozen=True)
