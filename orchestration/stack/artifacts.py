@@ -17,8 +17,8 @@ JAVA_LOWEST = 17  # Kafka 4 brokers need it
 POMS = ("pom.xml", "kafka/pom.xml", "flink/pom.xml")
 LIBRARIES = ("kafka", "flink")
 LIB = Path("lib", "gradle", "wrapper")
-"""Beam's job server hands Flink every jar of its own class path with each job: 200 MB that Flink's servers have, and that
-a TaskManager would fetch again at each start. It passes over paths with ``gradle/wrapper`` in them."""
+"""Beam's job server hands Flink every jar of its own class path with each job: 200 MB that Flink's servers have, and
+that a TaskManager would fetch again at each start. It passes over paths with ``gradle/wrapper`` in them."""
 
 
 @dataclass(frozen=True, slots=True)
