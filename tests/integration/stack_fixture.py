@@ -21,7 +21,10 @@ DATA: pytest.StashKey[Path] = pytest.StashKey()
 
 SETTINGS = """
 [flink.jvm]  # up to nine jobs at once, where the default is for three
-taskmanager = ["-Xms512m", "-Xmx2048m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=768m", "-XX:MaxMetaspaceSize=384m"]
+taskmanager = [
+    "-XX:TieredStopAtLevel=1", "-Xms512m", "-Xmx2048m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=768m",
+    "-XX:MaxMetaspaceSize=384m",
+]
 
 [flink.taskmanager]
 "taskmanager.memory.task.heap.size" = "1920mb"
