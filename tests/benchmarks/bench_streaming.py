@@ -208,9 +208,14 @@ def door(cluster: Cluster) -> None:
     for first in range(0, DOOR_EVENTS, 20_000):
         made = trades(first, 20_000)
         writer.commit([Record("trades", shard_of(account, SHARDS), payload, now()) for account, payload in made])
-    time.sleep(2 * EPOCH_S)  # an epoch is closed once its interval has passed
-    ticking.beat()
     ends = [log.end("trades", shard) for shard in range(SHARDS)]
+
+    def closed() -> bool:
+        """Whether the clock has seen every trade: its ends lie behind messages, the log's behind transactions."""
+        ticking.beat()
+        return all(seen + 1 >= end for seen, end in zip(ticking.last.ends["trades"], ends, strict=True))
+
+    await_("an epoch for every trade", closed)
 
     def bare() -> int:
         settings = {"bootstrap.servers": cluster.plan.endpoints.bootstrap_servers, "group.id": "bare"}
