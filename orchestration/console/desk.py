@@ -3,10 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
+from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -68,14 +69,47 @@ class Desk(dg.ConfigurableResource):
 
         A killed run holds nothing: the locks are the operating system's.
         """
-        from orchestration.pipeline import Home
-
         settings, deadline = self.settings(day), time.monotonic() + TURN_S
         settings.home.mkdir(parents=True, exist_ok=True)
         with ExitStack() as held:
             _lock(held, settings.home / "console.lock", deadline)
             live = _home_or_live(held, settings, deadline)
-            yield Work(Home.open(settings), live)
+            yield Work(held.enter_context(opened(settings)), live)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    home: "Home"
+    made: tuple[int, int]
+    alone: RLock = field(default_factory=RLock)
+
+
+_kept: dict[Settings, _Kept] = {}
+_opening = Lock()
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator["Home"]:
+    """A home, for one thread at a time. It stays open in this process, so that the epochs of a day, a hundred thousand,
+    are read once. A home that was made anew is opened anew."""
+    from orchestration.pipeline import Home
+
+    with _opening:
+        if settings not in _kept or _kept[settings].made != _made(settings):
+            home = Home.open(settings)
+            _kept[settings] = _Kept(home, _made(settings))
+        kept = _kept[settings]
+    with kept.alone:
+        yield kept.home
+
+
+def _made(settings: Settings) -> tuple[int, int]:
+    """What tells a home's log from another's at the same place: its lock file is made with it, and never written."""
+    try:
+        found = (settings.log / "lock").stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_ino, found.st_ctime_ns
 
 
 def served(settings: Settings) -> dict[str, Path]:

@@ -10,7 +10,7 @@ import orjson
 from orchestration.console import streams
 from orchestration.console.assets import END_OF_DAY_KEY
 from orchestration.console.clock import today
-from orchestration.console.desk import Desk
+from orchestration.console.desk import Desk, opened
 from orchestration.console.jobs import deliver_alerts
 from orchestration.console.partitions import business_days
 from orchestration.console.standing import Standing, standing
@@ -78,16 +78,15 @@ def observe(found: Standing, before: dict, now: float) -> list[dg.AssetObservati
 def late_events(settings: Settings, day: date) -> int | None:
     """Messages that stand behind the newest end of day of a date; None when that is not marked yet."""
     from orchestration.days import end_of_day, marked_cuts
-    from orchestration.pipeline import Home
 
-    home = Home.open(settings)
-    cuts = [cut for cut in marked_cuts(home.index, day) if cut.id == end_of_day(day)]
-    if not cuts:
-        return None
-    ends = cuts[-1].epoch.ends
-    return sum(
-        home.log.end(topic, partition) - end for topic, parts in ends.items() for partition, end in enumerate(parts)
-    )
+    with opened(settings) as home:
+        cuts = [cut for cut in marked_cuts(home.index, day) if cut.id == end_of_day(day)]
+        if not cuts:
+            return None
+        ends = cuts[-1].epoch.ends
+        return sum(
+            home.log.end(topic, partition) - end for topic, parts in ends.items() for partition, end in enumerate(parts)
+        )
 
 
 @dg.asset_check(

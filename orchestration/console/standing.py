@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from orchestration.console.desk import Desk, streams_alive
+from orchestration.console.desk import Desk, opened, streams_alive
 from orchestration.console.topology import topology
 from orchestration.settings import Settings
 from streaming.engine.epochs import EPOCHS, EpochIndex
@@ -87,12 +87,16 @@ def heartbeat_file(settings: Settings) -> Path:
 def standing(desk: Desk) -> Standing:
     """Of the day that it is at the desk."""
     from orchestration.console.clock import today
-    from orchestration.pipeline import Home
-    from streaming.cuts import list_cuts
 
     now = desk.now()
     settings = desk.settings(today(now))
-    home = Home.open(settings)
+    with opened(settings) as home:
+        return _standing(desk, settings, home, now)
+
+
+def _standing(desk: Desk, settings: Settings, home: "Home", now: datetime) -> Standing:
+    from streaming.cuts import list_cuts
+
     home.index.refresh()
     end = home.index.end
     newest = home.index[end - 1] if end else None
