@@ -121,10 +121,12 @@ class StretchReader:
     def read(self, through: int | None = None, epochs_max: int = 20_000, events_max: int = 100_000) -> list[Stretch]:
         """The next stretches, as far as all inputs reach, none past epoch ``through``; empty when nothing is ready.
 
-        ``epochs_max`` and ``events_max`` bound one call; where they cut changes nothing in any result.
+        ``epochs_max`` and ``events_max`` bound one call, and so does a cut: what is sealed there is as large as the
+        state, and goes on before anything else is read. Where a call ends changes nothing in any result.
         """
         first = self.position.epoch
-        limit = self._index.refresh()
+        end = self._index.refresh()
+        limit = min(end, self._index.next_cut(first - 1) + 1)
         if through is not None:
             limit = min(limit, through + 1)
         if first >= limit:
@@ -186,15 +188,21 @@ class JobInputs(Protocol):
     def app_inputs(self) -> tuple[str, ...]: ...
 
 
+READ_BYTES, READ_MESSAGES = 8 << 20, 64
+"""One poll reads on until it has so much from a partition; a single frame may be larger."""
+_STEP = 8
+
+
 class _FrameFeed:
     """The frames of one partition of an application's topic, taken epoch by epoch."""
-
-    messages_max = 64
 
     def __init__(self, log: Log, topic: str, partition: int, position: Position):
         self._log, self.topic, self._partition = log, topic, partition
         self.name = f"{topic}/{partition}"
         self._next = position.offsets.get(self.name, log.first(topic, partition))
+        self._begun: list[bytes] = []
+        """The first messages of a frame that reaches past what was read."""
+        self._begun_at = self._next
         self._pending: deque[tuple[Frame, int]] = deque()
         """Frames not wholly taken, each with the offset of its first message."""
         self.covered = position.epoch - 1
@@ -202,36 +210,36 @@ class _FrameFeed:
     @property
     def offset(self) -> int:
         """Where to read on after a restart."""
-        return self._pending[0][1] if self._pending else self._next
+        if self._pending:
+            return self._pending[0][1]
+        return self._begun_at if self._begun else self._next
 
     def poll(self, wanted: int) -> None:
         """Read on until epoch ``wanted`` is covered, or what is there is read, or a bounded part of it is."""
+        size, begin, before = 0, self._next, len(self._pending)
         while self.covered < wanted:
             end = self._log.end(self.topic, self._partition)
-            if self._next >= end:
+            enough = size >= READ_BYTES or self._next - begin >= READ_MESSAGES
+            if self._next >= end or (enough and len(self._pending) > before):
                 return
-            before = len(self._pending)
-            self._read(min(end, self._next + self.messages_max))
-            if len(self._pending) > before:
-                return
+            size += self._read(min(end, self._next + _STEP))
 
-    def _read(self, stop: int) -> None:
+    def _read(self, stop: int) -> int:
+        """Read up to offset ``stop`` and keep every frame that is whole; returns how many bytes that were."""
         span = self._log.read(self.topic, self._partition, self._next, stop)
-        whole = len(span.payloads)
-        while whole and not last_epoch(span.payloads[whole - 1])[1]:
-            whole -= 1  # the rest of that frame is behind the bound: it comes next time
-        if not whole and span.payloads:  # a frame of many messages; all are there, for it was committed at once
-            return self._read(min(self._log.end(self.topic, self._partition), 2 * stop - self._next))
-        start = 0
-        for i, payload in enumerate(span.payloads[:whole]):
-            if last_epoch(payload)[1]:
-                (frame,) = decode_frames(span.payloads[start : i + 1])
-                if frame.last > self.covered:
-                    self._pending.append((frame, int(span.offsets[start])))
-                    self.covered = frame.last
-                start = i + 1
-        self._next = int(span.offsets[whole - 1]) + 1 if whole else stop
-        return None
+        for offset, payload in zip(span.offsets, span.payloads, strict=True):
+            if not self._begun:
+                self._begun_at = int(offset)
+            self._begun.append(payload)
+            last, final = last_epoch(payload)
+            if final:
+                if last > self.covered:
+                    (frame,) = decode_frames(self._begun)
+                    self._pending.append((frame, self._begun_at))
+                    self.covered = last
+                self._begun = []
+        self._next = stop
+        return sum(map(len, span.payloads))
 
     def take(self, first: int, last: int) -> list[Frame]:
         """What lies in epochs [first, last]."""

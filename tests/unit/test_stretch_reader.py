@@ -11,14 +11,12 @@ import pytest
 from streaming.engine import frames
 from streaming.engine.epochs import EPOCHS, Epoch, EpochIndex
 from streaming.engine.frames import Frame, encode_frame
-from streaming.engine.stretch import StretchReader
+from streaming.engine.stretch import READ_BYTES, READ_MESSAGES, Position, StretchReader
 from streaming.log import Record, Span
 from streaming.log.files import FilesLog
 from streaming.schema.raw import FEEDS
 
 EPOCH_COUNT = 300
-AHEAD_MAX = 64
-"""Messages of one read."""
 
 
 class Watched(FilesLog):
@@ -56,9 +54,9 @@ def frame_of(number: int, bytes_: int = 0) -> list[bytes]:
     return encode_frame(Frame(number, number, {"rows": pa.table({"epoch": [number]})}, {"ballast": ballast}))
 
 
-def reader(log: Watched) -> StretchReader:
+def reader(log: Watched, position: Position | None = None) -> StretchReader:
     job = SimpleNamespace(name="reading", sharded=True, raw_inputs=("trades",), app_inputs=("upstream",))
-    return StretchReader(log, EpochIndex(log), job, 0)
+    return StretchReader(log, EpochIndex(log), job, 0, position)
 
 
 @pytest.mark.parametrize("bounds", [{"epochs_max": 2}, {"events_max": 2}])
@@ -66,7 +64,7 @@ def test_a_consumer_behind_its_upstream_reads_no_further_than_it_works(log: Watc
     reading, done = reader(log), 0
     while done < 100:
         done = reading.read(**bounds)[-1].last.number + 1
-        assert log.reached <= done + AHEAD_MAX
+        assert log.reached <= done + READ_MESSAGES
 
 
 @pytest.mark.parametrize("epochs_max", [1, 7, 64, 65, EPOCH_COUNT])
@@ -79,15 +77,54 @@ def test_every_epoch_comes_once_with_its_event_and_its_frame(log: Watched, epoch
     assert events == rows == list(range(EPOCH_COUNT))
 
 
-def test_a_frame_of_many_messages_is_read_few_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_of_many_messages_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "MESSAGE_BYTES", 1_000)
-    log = Watched(tmp_path)
-    log.create({"trades": 1, "upstream": 1, EPOCHS: 1})
-    messages = frame_of(0, 5 * AHEAD_MAX * 1_000)
-    assert len(messages) > 5 * AHEAD_MAX
-    epoch = Epoch(0, 0, date(2020, 3, 16), {topic.name: (0,) for topic in FEEDS})
-    log.writer("filling").commit([Record("upstream", 0, message, 0) for message in messages])
-    log.writer("clock").commit([Record(EPOCHS, 0, epoch.encode(), 0)])
+    messages = frame_of(0, 5 * READ_MESSAGES * 1_000)
+    assert len(messages) > 5 * READ_MESSAGES
+    log = filled(tmp_path, [messages])
     (stretch,) = reader(log).read()
     assert stretch.tables("upstream", "rows")[0]["epoch"].to_pylist() == [0]
-    assert log.messages <= 3 * len(messages)
+    assert log.messages == len(messages)
+
+
+def test_large_frames_come_in_polls_of_a_bounded_size_and_are_read_once(tmp_path: Path) -> None:
+    size, count = 3 * READ_BYTES // 10, 12
+    written = [frame_of(number, size) for number in range(count)]
+    log = filled(tmp_path, written)
+    reading, epochs, most = reader(log), [], 0
+    while stretches := reading.read():
+        found = [frame for stretch in stretches for frame in stretch.frames["upstream"]]
+        epochs += [frame.last for frame in found]
+        most = max(most, sum(len(frame.blobs["ballast"]) for frame in found))
+    assert epochs == list(range(count))
+    assert size < most <= READ_BYTES + 2 * size
+    assert log.messages == sum(map(len, written))
+
+
+def test_a_reader_begun_within_large_frames_goes_on_with_the_next(tmp_path: Path) -> None:
+    log = filled(tmp_path, [frame_of(number, 3 * READ_BYTES // 10) for number in range(12)])
+    before = reader(log)
+    done = before.read()[-1].last.number
+    again = reader(log, Position.decode(before.position.encode()))
+    assert again.read()[0].frames["upstream"][0].last == done + 1
+
+
+def test_a_poll_ends_behind_a_cut(tmp_path: Path) -> None:
+    log = filled(tmp_path, [frame_of(number) for number in range(20)], cuts={4, 5, 11})
+    reading, ends = reader(log), []
+    while stretches := reading.read():
+        ends.append(stretches[-1].last.number)
+    assert ends == [4, 5, 11, 19]
+
+
+def filled(folder: Path, written: list[list[bytes]], cuts: frozenset[int] | set[int] = frozenset()) -> Watched:
+    """A log of one application's frames, one an epoch, all there."""
+    log = Watched(folder)
+    log.create({"trades": 1, "upstream": 1, EPOCHS: 1})
+    nothing = {topic.name: (0,) for topic in FEEDS}
+    for number, messages in enumerate(written):
+        mark = f"2020-03-16/{number}" if number in cuts else ""
+        epoch = Epoch(number, number, date(2020, 3, 16), nothing, cut=mark)
+        log.writer("filling").commit([Record("upstream", 0, message, number) for message in messages])
+        log.writer("clock").commit([Record(EPOCHS, 0, epoch.encode(), number)])
+    return log
