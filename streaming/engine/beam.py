@@ -131,7 +131,7 @@ class ApplyShard(beam.PTransform):
 
 
 class WriteEpochs(beam.PTransform):
-    """Records and progress into the log, one transaction an element; yields how far each shard is committed."""
+    """Records and progress into the log, one transaction a poll; yields how far each shard is committed."""
 
     def __init__(self, hosted: HostedJob):
         super().__init__()
@@ -246,7 +246,7 @@ class _Apply(beam.DoFn):
         since_bytes.write(size)
         following.write(stop)
         _put(key, runner)
-        return [(shard, encode_outputs(Outputs(first, stop, records, counts)))]
+        return [(shard, encode_outputs(part)) for part in Outputs(first, stop, records, counts).split()]
 
     def _rebuilt(self, shard: int, first: int, base: bytes | None, since: Iterable[bytes]) -> ShardRunner:
         """The runner as it stood before epoch ``first``: from Beam's state, or on the first run from the sealed cut."""
@@ -274,7 +274,7 @@ class _Apply(beam.DoFn):
 
 
 class _Commit(beam.DoFn):
-    """One transaction an element. The state makes the step keyed: one committer per shard."""
+    """One transaction for the parts of one poll. The state makes the step keyed: one committer per shard."""
 
     COMMITTED = ReadModifyWriteStateSpec("committed", VarIntCoder())
 
@@ -285,7 +285,9 @@ class _Commit(beam.DoFn):
         self, element: tuple[int, bytes], committed=beam.DoFn.StateParam(COMMITTED)
     ) -> Iterator[tuple[int, int]]:
         shard, data = element
-        outputs = decode_outputs(data)
+        outputs = self._whole(shard, decode_outputs(data))
+        if outputs is None:
+            return
         key = (self.hosted.run, "committer", shard)
         committer = _live(key, lambda: self._committer(shard))
         try:
@@ -295,6 +297,21 @@ class _Commit(beam.DoFn):
             raise
         committed.write(outputs.stop)
         yield shard, outputs.stop
+
+    def _whole(self, shard: int, part: Outputs) -> Outputs | None:
+        """The outputs that ``part`` completes. Its bundle made all parts at once, and a checkpoint lies between
+        bundles: so whatever happens, they come from the first again."""
+        key = (self.hosted.run, "parts", shard)
+        before: list[Outputs] = (_taken(key) or []) if part.part else []
+        if len(before) != part.part or (before and before[-1].stop != part.stop):
+            raise LostProgressError(
+                f"{self.hosted.load().name}/{shard}: expected part {len(before)} of what epochs up to "
+                f"{before[-1].stop if before else part.stop} made, found part {part.part} of epochs up to {part.stop}"
+            )
+        if part.part + 1 < part.parts:
+            _put(key, [*before, part])
+            return None
+        return Outputs.joined([*before, part])
 
     def _committer(self, shard: int) -> ShardCommitter:
         log = self.hosted.open_log()

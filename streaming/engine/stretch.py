@@ -7,7 +7,7 @@ topics of applications by the ``last`` of their frames. Where a stretch must end
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -235,7 +235,7 @@ class _FrameFeed:
             if final:
                 if last > self.covered:
                     (frame,) = decode_frames(self._begun)
-                    self._pending.append((frame, self._begun_at))
+                    self._pending.append((replace(frame, blobs={}), self._begun_at))  # sealed states are no input
                     self.covered = last
                 self._begun = []
         self._next = stop

@@ -15,6 +15,8 @@ from streaming.engine.frames import decode_frames, encode_frame
 from streaming.engine.stretch import Position, RawBatch, Stretch
 from streaming.log import Record
 
+PART_BYTES = 4 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
@@ -24,7 +26,33 @@ class Outputs:
     stop: int
     records: Sequence[Record]
     counts: np.ndarray
-    """As :func:`streaming.engine.runner.counts_of` has them."""
+    """As :func:`streaming.engine.runner.counts_of` has them; with a part's last only."""
+    part: int = 0
+    parts: int = 1
+    """Which part of the whole this is: sealed states are large, and each step on the way keeps copies of what it
+    passes on."""
+
+    def split(self) -> list["Outputs"]:
+        """Parts of a bounded size, in order."""
+        groups: list[list[Record]] = [[]]
+        size = 0
+        for record in self.records:
+            if size + len(record.payload) > PART_BYTES and groups[-1]:
+                groups.append([])
+                size = 0
+            groups[-1].append(record)
+            size += len(record.payload)
+        last, nothing = len(groups) - 1, self.counts[:0]
+        return [
+            Outputs(self.first, self.stop, group, self.counts if i == last else nothing, i, last + 1)
+            for i, group in enumerate(groups)
+        ]
+
+    @staticmethod
+    def joined(parts: Sequence["Outputs"]) -> "Outputs":
+        """The whole of all its parts."""
+        last = parts[-1]
+        return Outputs(last.first, last.stop, [record for part in parts for record in part.records], last.counts)
 
 
 def encode_stretches(stretches: Sequence[Stretch]) -> bytes:
@@ -76,14 +104,15 @@ def encode_outputs(outputs: Outputs) -> bytes:
     numbers = np.array([at[record.topic, record.partition] for record in outputs.records], np.int64)
     times = np.array([record.time for record in outputs.records], np.int64)
     payloads = [record.payload for record in outputs.records]
-    return encode((outputs.first, outputs.stop, where, numbers, times, *_joined(payloads), outputs.counts))
+    which = (outputs.first, outputs.stop, outputs.part, outputs.parts)
+    return encode((*which, where, numbers, times, *_joined(payloads), outputs.counts))
 
 
 def decode_outputs(data: bytes) -> Outputs:
-    first, stop, where, numbers, times, lengths, joined, counts = decode(data)
+    first, stop, part, parts, where, numbers, times, lengths, joined, counts = decode(data)
     rows = zip(numbers.tolist(), times.tolist(), _split(lengths, joined), strict=True)
     records = [Record(where[i][0], where[i][1], payload, time) for i, time, payload in rows]
-    return Outputs(first, stop, records, counts)
+    return Outputs(first, stop, records, counts, part, parts)
 
 
 def _encode_batch(batch: RawBatch) -> tuple:

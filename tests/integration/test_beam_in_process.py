@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tally
 
-from streaming.engine import beam
+from streaming.engine import beam, stretch_codec
 from streaming.engine.beam import JobReference, Polling
 from streaming.engine.epochs import EPOCHS, Epoch, EpochIndex
 from streaming.engine.frames import Frame, decode_frames, encode_frame
@@ -24,13 +24,14 @@ from streaming.engine.runner import (
     run_bounded,
 )
 from streaming.engine.stretch import StretchReader
-from streaming.engine.stretch_codec import decode_stretches, encode_stretches
+from streaming.engine.stretch_codec import Outputs, decode_stretches, encode_stretches
 from streaming.log import FencedError, Log, Record
 from streaming.log.files import FilesLog
 from streaming.schema.raw import FEEDS
 
 SHARDS = 2
 EPOCH_COUNT = 60
+PRICE_SETS = {4: "2020-03-16/0945", 11: "2020-03-16/0950"}
 CUTS = {19: "2020-03-16/1000", 39: "2020-03-16/1200", EPOCH_COUNT - 1: "2020-03-16/eod"}
 TALLYING = JobReference("tally:job", {})
 
@@ -47,7 +48,8 @@ def messages(number: int) -> tuple[list[Record], Callable[[Mapping[str, tuple[in
 
     def epoch(ends: Mapping[str, tuple[int, ...]]) -> Record:
         nothing = {topic.name: (0,) * topic.partitions(SHARDS) for topic in FEEDS}
-        made = Epoch(number, number * 200_000, date(2020, 3, 16), nothing | dict(ends), cut=CUTS.get(number, ""))
+        marks = PRICE_SETS.get(number, ""), CUTS.get(number, "")
+        made = Epoch(number, number * 200_000, date(2020, 3, 16), nothing | dict(ends), *marks)
         return Record(EPOCHS, 0, made.encode(), made.time)
 
     return events, epoch
@@ -102,6 +104,44 @@ def test_beam_in_process_gives_the_rows_and_states_of_the_bare_loop(tmp_path, ex
     assert published(log) == expected
     events = sum(log.end(topic, shard) for topic in tally.RAW for shard in range(SHARDS))
     assert (counts.epochs, counts.rows) == (EPOCH_COUNT * SHARDS, events)
+
+
+def test_what_a_poll_made_is_one_transaction_however_many_parts_it_travels_in(tmp_path, expected, monkeypatch):
+    monkeypatch.setattr(stretch_codec, "PART_BYTES", 100)
+    parts, transactions = [], []
+    decode, commit = beam.decode_outputs, ShardCommitter.commit
+
+    def decoded(data):
+        parts.append(decode(data))
+        return parts[-1]
+
+    def committed(self, first, stop, records, counts):
+        transactions.append((self.name, first, stop))
+        commit(self, first, stop, records, counts)
+
+    monkeypatch.setattr(beam, "decode_outputs", decoded)
+    monkeypatch.setattr(ShardCommitter, "commit", committed)
+    log = filled(tmp_path)
+    run(log, polling=Polling(epochs_max=7))
+    assert published(log) == expected
+    assert max(part.parts for part in parts) > 1
+    assert len(transactions) == len(set(transactions)) == sum(part.part == 0 for part in parts)
+
+
+def test_a_part_without_those_before_it_is_refused(tmp_path):
+    outputs = Outputs(0, 5, [Record("tally", 0, bytes(3 << 20), 1) for _ in range(3)], counts_of([]))
+    first, second, third = outputs.split()
+    commit = beam._Commit(beam.HostedJob({"kind": "files", "folder": str(tmp_path)}, TALLYING, SHARDS))
+    assert commit._whole(0, first) is None
+    with pytest.raises(LostProgressError, match="expected part 1 of what epochs up to 5 made, found part 2"):
+        commit._whole(0, third)
+    with pytest.raises(LostProgressError, match="expected part 0"):
+        commit._whole(0, second)
+    assert [commit._whole(0, part) for part in (first, second)] == [None, None]
+    assert commit._whole(0, first) is None, "sent again after a restore"
+    assert commit._whole(1, replace(first, part=0, parts=1)) == Outputs.joined([first]), "another shard"
+    assert [commit._whole(0, part) for part in (second, third)] == [None, Outputs.joined([first, second, third])]
+    assert Outputs.joined([first, second, third]).records == outputs.records
 
 
 @pytest.mark.parametrize("compaction_bytes", [0, 2_000, 1 << 20])
