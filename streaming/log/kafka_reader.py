@@ -7,12 +7,13 @@ kept, up to a bound by partition. So where a reader follows its partitions, nobo
 import struct
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streaming.log.protocol import LogError, Partition, Span
 
@@ -20,6 +21,7 @@ MESSAGES_MAX = 10_000  # of one call of the client
 AHEAD_BYTES = 32 << 20
 """Of one partition: as much is kept of what was not asked for yet."""
 ANSWER_S = 30.0
+LEADERS_S = 5.0
 _TIME = "us"
 _MICROS = struct.Struct("<h")
 _GONE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
@@ -72,6 +74,8 @@ class Reader:
         self._consumer = Consumer({**settings, **own})
         self._followed: dict[Partition, _Followed] = {}
         self._by_name: dict[tuple[str | None, int | None], _Followed] = {}
+        self._known: Set[str] = frozenset()
+        """Topics that this client knows the leaders of."""
 
     def follows(self, where: Partition) -> bool:
         return where in self._followed
@@ -84,9 +88,16 @@ class Reader:
     def follow(self, where: Partition, offset: int, kafka_name: str) -> None:
         """Read ``where`` from ``offset`` on, and whatever comes after."""
         self.leave(where)
+        if kafka_name not in self._known:
+            self._ask_for_leaders()
         at = TopicPartition(kafka_name, where[1], offset)
         self._followed[where] = self._by_name[kafka_name, where[1]] = _Followed(where, at, offset, offset, offset)
         self._consumer.incremental_assign([at])
+
+    def _ask_for_leaders(self) -> None:
+        """Of all topics at once. By itself the client asks for those of new topics on a timer of one second."""
+        with suppress(KafkaException):  # a broker that is away: the client goes on asking
+            self._known = self._consumer.list_topics(timeout=LEADERS_S).topics.keys()
 
     def leave(self, where: Partition) -> None:
         """Read no more of ``where``; nothing where it is not followed."""
