@@ -125,8 +125,7 @@ class StretchReader:
         state, and goes on before anything else is read. Where a call ends changes nothing in any result.
         """
         first = self.position.epoch
-        end = self._index.refresh()
-        limit = min(end, self._index.next_cut(first - 1) + 1)
+        limit = min(self._index.refresh(), self._index.next_cut(first - 1) + 1)
         if through is not None:
             limit = min(limit, through + 1)
         if first >= limit:
@@ -191,6 +190,7 @@ class JobInputs(Protocol):
 READ_BYTES, READ_MESSAGES = 8 << 20, 64
 """One poll reads on until it has so much from a partition; a single frame may be larger."""
 _STEP = 8
+"""Messages of one read: what a poll has is looked at in between."""
 
 
 class _FrameFeed:
@@ -216,11 +216,13 @@ class _FrameFeed:
 
     def poll(self, wanted: int) -> None:
         """Read on until epoch ``wanted`` is covered, or what is there is read, or a bounded part of it is."""
+        if self.covered >= wanted:
+            return
+        end = self._log.end(self.topic, self._partition)
         size, begin, before = 0, self._next, len(self._pending)
-        while self.covered < wanted:
-            end = self._log.end(self.topic, self._partition)
+        while self.covered < wanted and self._next < end:
             enough = size >= READ_BYTES or self._next - begin >= READ_MESSAGES
-            if self._next >= end or (enough and len(self._pending) > before):
+            if enough and len(self._pending) > before:
                 return
             size += self._read(min(end, self._next + _STEP))
 

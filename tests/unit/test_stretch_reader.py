@@ -1,5 +1,6 @@
 """Reading stretches keeps no more in memory than it hands out."""
 
+from collections.abc import Sequence, Set
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,15 +35,20 @@ class Watched(FilesLog):
 
 @pytest.fixture
 def log(tmp_path: Path) -> Watched:
+    return filled(tmp_path, [frame_of(number) for number in range(EPOCH_COUNT)])
+
+
+def filled(folder: Path, written: Sequence[list[bytes]], cuts: Set[int] = frozenset()) -> Watched:
     """Epochs with a trade each, and an application's frame for every one of them, all there from the beginning."""
-    made = Watched(tmp_path)
+    made = Watched(folder)
     made.create({"trades": 1, "upstream": 1, EPOCHS: 1})
     nothing = {topic.name: (0,) for topic in FEEDS}
     records = []
-    for number in range(EPOCH_COUNT):
-        epoch = Epoch(number, number, date(2020, 3, 16), nothing | {"trades": (number + 1,)})
-        (message,) = frame_of(number)
-        records += [Record("trades", 0, b"%d" % number, number), Record("upstream", 0, message, number)]
+    for number, messages in enumerate(written):
+        cut = f"2020-03-16/{number}" if number in cuts else ""
+        epoch = Epoch(number, number, date(2020, 3, 16), nothing | {"trades": (number + 1,)}, cut=cut)
+        records.append(Record("trades", 0, b"%d" % number, number))
+        records += [Record("upstream", 0, message, number) for message in messages]
         records.append(Record(EPOCHS, 0, epoch.encode(), number))
     made.writer("filling").commit(records)
     return made
@@ -122,16 +128,3 @@ def test_sealed_states_are_no_input(tmp_path: Path) -> None:
     log = filled(tmp_path, [encode_frame(Frame(0, 0, rows, {"state": b"as large as a state"}))])
     (stretch,) = reader(log).read()
     assert [(frame.tables, frame.blobs) for frame in stretch.frames["upstream"]] == [(rows, {})]
-
-
-def filled(folder: Path, written: list[list[bytes]], cuts: frozenset[int] | set[int] = frozenset()) -> Watched:
-    """A log of one application's frames, one an epoch, all there."""
-    log = Watched(folder)
-    log.create({"trades": 1, "upstream": 1, EPOCHS: 1})
-    nothing = {topic.name: (0,) for topic in FEEDS}
-    for number, messages in enumerate(written):
-        mark = f"2020-03-16/{number}" if number in cuts else ""
-        epoch = Epoch(number, number, date(2020, 3, 16), nothing, cut=mark)
-        log.writer("filling").commit([Record("upstream", 0, message, number) for message in messages])
-        log.writer("clock").commit([Record(EPOCHS, 0, epoch.encode(), number)])
-    return log
